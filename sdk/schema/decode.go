@@ -17,21 +17,54 @@ import (
 // An error about the settings is of type Diagnostics and lists all of them;
 // config is then filled in part and must not be used.
 func Decode(values []byte, config any) error {
-	v := reflect.ValueOf(config)
-	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
-		return fmt.Errorf("settings are decoded into a pointer to a struct, not into %T", config)
-	}
-	if _, err := Of(config); err != nil {
-		return err
-	}
-	p, err := planOf(v.Elem().Type(), MaxDepth)
+	d, err := NewDecoder(config)
 	if err != nil {
 		return err
+	}
+	return d.Decode(values, config)
+}
+
+// Decoder decodes many values into structs of one type without looking at the
+// type's tags each time.
+type Decoder struct {
+	plan   *plan
+	target reflect.Type
+}
+
+// NewDecoder returns a decoder for the type of config, a struct or a pointer to
+// one. Its errors are those of Of.
+func NewDecoder(config any) (*Decoder, error) {
+	t := reflect.TypeOf(config)
+	if t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == nil || t.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("settings are described by a struct, not by %T", config)
+	}
+	p, err := planOf(t, MaxDepth)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.schema.Check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", t, err)
+	}
+	return &Decoder{plan: p, target: t}, nil
+}
+
+// Schema returns the schema of the decoder's type.
+func (d *Decoder) Schema() Schema { return d.plan.schema }
+
+// Decode does what the function Decode does; config points to a struct of the
+// decoder's type.
+func (d *Decoder) Decode(values []byte, config any) error {
+	v := reflect.ValueOf(config)
+	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Type() != d.target {
+		return fmt.Errorf("settings are decoded into a *%s, not into a %T", d.target, config)
 	}
 	if len(bytes.TrimSpace(values)) == 0 {
 		values = []byte("{}")
 	}
-	return p.decode("", values, v.Elem()).Err()
+	return d.plan.decode("", values, v.Elem()).Err()
 }
 
 func (p *plan) decode(path string, raw []byte, target reflect.Value) Diagnostics {

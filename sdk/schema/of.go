@@ -22,21 +22,11 @@ import (
 // without these tags are left alone. A mistake in the tags is an error that
 // names the field.
 func Of(config any) (Schema, error) {
-	t := reflect.TypeOf(config)
-	if t != nil && t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	if t == nil || t.Kind() != reflect.Struct {
-		return Schema{}, fmt.Errorf("settings are described by a struct, not by %T", config)
-	}
-	p, err := planOf(t, MaxDepth)
+	d, err := NewDecoder(config)
 	if err != nil {
 		return Schema{}, err
 	}
-	if err := p.schema.Check(); err != nil {
-		return Schema{}, fmt.Errorf("%s: %w", t, err)
-	}
-	return p.schema, nil
+	return d.Schema(), nil
 }
 
 // plan ties a schema to the fields of a struct type.
