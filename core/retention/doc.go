@@ -1,0 +1,3 @@
+// Package retention reads retention policies. It knows neither stores nor
+// clocks.
+package retention
