@@ -51,9 +51,10 @@ type Object struct {
 type Receipt struct {
 	// Name is the key under which the sink stores the object.
 	Name string
-	// Size is the number of bytes stored.
+	// Size is the number of bytes that the sink took from the reader and made
+	// durable; the SDK refuses a receipt that differs from what arrived.
 	Size int64
-	// CRC32C is the checksum (Castagnoli) of the stored bytes.
+	// CRC32C is the checksum (Castagnoli) of those bytes.
 	CRC32C uint32
 	// SourceName, SourceSize and SourceCRC32C describe the same object as the
 	// emitter of the pipeline sent it, before any transform. Sinks leave them
@@ -61,6 +62,9 @@ type Receipt struct {
 	SourceName   string
 	SourceSize   int64
 	SourceCRC32C uint32
+	// Output is the number, from 0, of the pipeline's sink that stored it; the
+	// SDK fills it in.
+	Output int
 }
 
 // ValidName reports whether name is a usable object name: relative,

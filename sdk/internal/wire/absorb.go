@@ -1,0 +1,102 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	pb "google.golang.org/protobuf/proto"
+
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/lane"
+	"github.com/barman-go/barman/sdk/proto"
+)
+
+// flushEvery is how many objects a sink gathers before they are made durable
+// together. It stays below what a lane lets travel unacknowledged.
+const flushEvery = 256
+
+// Absorber is the part of a sink that takes objects.
+type Absorber interface {
+	Put(ctx context.Context, o sdk.Object, r io.Reader) (sdk.Receipt, error)
+	Flush(ctx context.Context) error
+}
+
+// Absorb puts everything that arrives into a sink and acknowledges each object
+// once it is durable.
+func Absorb(ctx context.Context, in *Inlet, sink Absorber, meter *Meter) error {
+	return in.serve(ctx, func(ctx context.Context, _ int, r *lane.Receiver) error {
+		a := &absorption{receiver: r, sink: sink, meter: meter}
+		for {
+			object, reader, err := next(r)
+			if errors.Is(err, io.EOF) {
+				return a.flush(ctx)
+			}
+			if err != nil {
+				return err
+			}
+			if err := a.put(ctx, object, reader); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+// absorption is one lane's way into a sink.
+type absorption struct {
+	receiver *lane.Receiver
+	sink     Absorber
+	meter    *Meter
+	waiting  []stored
+}
+
+// stored is an object that the sink took and that is not yet durable.
+type stored struct {
+	sequence uint64
+	receipt  sdk.Receipt
+}
+
+func (a *absorption) put(ctx context.Context, object sdk.Object, in *incoming) error {
+	in.meter = a.meter
+	receipt, err := a.sink.Put(ctx, object, in)
+	if in.failure != nil {
+		return in.failure
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", object.Name, err)
+	}
+	if err := in.ended("the sink's Put"); err != nil {
+		return fmt.Errorf("%s: %w", object.Name, err)
+	}
+	if got := in.Summary(); receipt.Size != got.Size || receipt.CRC32C != got.CRC32C {
+		return sdk.Errorf(sdk.Corrupt, "%s: the sink took %d bytes with CRC-32C %08x, %d with %08x arrived",
+			object.Name, receipt.Size, receipt.CRC32C, got.Size, got.CRC32C)
+	}
+	a.meter.Objects.Add(1)
+	a.waiting = append(a.waiting, stored{sequence: in.Sequence, receipt: receipt})
+	if in.Sync() || len(a.waiting) >= flushEvery {
+		return a.flush(ctx)
+	}
+	return nil
+}
+
+func (a *absorption) flush(ctx context.Context) error {
+	if len(a.waiting) == 0 {
+		return nil
+	}
+	if err := a.sink.Flush(ctx); err != nil {
+		return err
+	}
+	for _, s := range a.waiting {
+		payload, err := pb.Marshal(&proto.Ack{Receipts: []*proto.Receipt{ReceiptToProto(s.receipt)}})
+		if err != nil {
+			return fmt.Errorf("receipt of %s: %w", s.receipt.Name, err)
+		}
+		if err := a.receiver.Ack(s.sequence, payload); err != nil {
+			return laneError(err)
+		}
+	}
+	a.waiting = a.waiting[:0]
+	return nil
+}
