@@ -27,8 +27,7 @@ const defaultApplicationName = "barman"
 func parseConninfo(conninfo, applicationName string) (*pgx.ConnConfig, error) {
 	cfg, err := pgx.ParseConfig(conninfo)
 	if err != nil {
-		return nil, sdk.Errorf(sdk.Invalid, "connection string: %s; write it as \"host=... user=... dbname=...\" or as a "+
-			"postgresql:// URI", parseReason(err))
+		return nil, sdk.Errorf(sdk.Invalid, "connection string: %s", parseReason(err))
 	}
 	if err := adoptLibpqParameters(cfg.RuntimeParams, applicationName); err != nil {
 		return nil, err
@@ -68,19 +67,25 @@ func withDatabase(conninfo, database string) string {
 	return conninfo + "/?dbname=" + database
 }
 
-// parseReason names what is wrong without quoting the connection string. Only
+// parseReason says what is wrong without quoting the connection string. Only
 // fixed texts go out; whatever else the parser says may quote its input.
 func parseReason(err error) string {
-	for _, reason := range []string{
-		"failed to parse as keyword/value", "failed to parse as URL", "invalid connect_timeout", "invalid port",
-		"failed to configure TLS", "failed to read service", "unknown target_session_attrs", "invalid sslcertmode",
-		"invalid require_auth", "invalid channel_binding", "invalid min_protocol_version", "invalid max_protocol_version",
+	message := messageOf(err)
+	for _, known := range []struct{ phrase, advice string }{
+		{"failed to parse as keyword/value", "it is not a list of key=value; quote values that hold spaces, as in password='two words'"},
+		{"failed to parse as URL", "it is not a valid postgresql:// URI; percent-encode special characters in user and password"},
+		{"invalid port", "port is not a number from 1 to 65535; in a URI, percent-encode special characters in user and password"},
+		{"could not match", "there must be one port, or one for each host"},
+		{"invalid connect_timeout", "connect_timeout is not a number of seconds"},
+		{"failed to configure TLS", "check sslmode, and that the files of sslrootcert, sslcert and sslkey can be read"},
+		{"failed to read service", "the service is not in the service file (PGSERVICEFILE, ~/.pg_service.conf)"},
+		{"unknown target_session_attrs", "target_session_attrs is none of any, read-write, read-only, primary, standby, prefer-standby"},
 	} {
-		if strings.Contains(messageOf(err), reason) {
-			return strings.TrimPrefix(reason, "failed to ")
+		if strings.Contains(message, known.phrase) {
+			return known.advice
 		}
 	}
-	return "cannot be read"
+	return "it cannot be read; write it as \"host=... user=... dbname=...\" or as a postgresql:// URI"
 }
 
 // messageOf is the part of a parse error that follows the quoted connection
@@ -148,6 +153,9 @@ type endpoint struct {
 
 func endpointOf(cfg *pgconn.Config, replication bool) endpoint {
 	e := endpoint{user: cfg.User, database: cfg.Database, replication: replication}
+	if e.database == "" { // the server's default
+		e.database = e.user
+	}
 	e.addAddress(cfg.Host, cfg.Port)
 	for _, fallback := range cfg.Fallbacks {
 		e.addAddress(fallback.Host, fallback.Port)

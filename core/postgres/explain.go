@@ -81,6 +81,9 @@ func connectFailure(ctx context.Context, e endpoint, err error) error {
 	var known *sdk.Error
 	if !errors.As(classified, &known) && serverError(err) == nil {
 		classified = sdk.Errorf(sdk.Unavailable, "%w: %s", err, adviceUnreachable)
+		if strings.Contains(err.Error(), "server refused TLS") {
+			classified = sdk.Errorf(sdk.Invalid, "%w: turn on ssl on the server, or choose another sslmode in the connection string", err)
+		}
 	}
 	return e.explained("connect", classified)
 }
@@ -154,6 +157,9 @@ func adviceFor(server *pgconn.PgError, e endpoint) (sdk.ErrorKind, string) {
 	case "55006":
 		return sdk.Busy, "another process uses the slot; stop that one first (pg_replication_slots.active_pid tells which)"
 	case "42704":
+		if server.SeverityUnlocalized == "FATAL" { // while connecting
+			return sdk.Invalid, "the server does not know this parameter; remove it from the connection string"
+		}
 		return sdk.NotFound, "check its name; a missing replication slot is created with 'barman receive-wal --create-slot SERVER'"
 	case "42710":
 		return sdk.Exists, "use it as it is, or choose another name"
