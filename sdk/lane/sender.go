@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -96,7 +97,7 @@ func dial(ctx context.Context, address string) (*net.UnixConn, error) {
 			return conn.(*net.UnixConn), nil
 		}
 		// Not there yet: the receiving stage has not come so far.
-		if !errors.Is(err, os.ErrNotExist) {
+		if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED) {
 			return nil, fmt.Errorf("%w: connect: %w", ErrBroken, err)
 		}
 		select {

@@ -718,6 +718,78 @@ func (x *Fault) GetMessage() string {
 	return ""
 }
 
+type CancelRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelRequest) Reset() {
+	*x = CancelRequest{}
+	mi := &file_proto_stage_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelRequest) ProtoMessage() {}
+
+func (x *CancelRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_stage_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelRequest.ProtoReflect.Descriptor instead.
+func (*CancelRequest) Descriptor() ([]byte, []int) {
+	return file_proto_stage_proto_rawDescGZIP(), []int{11}
+}
+
+type CancelReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelReply) Reset() {
+	*x = CancelReply{}
+	mi := &file_proto_stage_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelReply) ProtoMessage() {}
+
+func (x *CancelReply) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_stage_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelReply.ProtoReflect.Descriptor instead.
+func (*CancelReply) Descriptor() ([]byte, []int) {
+	return file_proto_stage_proto_rawDescGZIP(), []int{12}
+}
+
 type Output struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Lanes         []string               `protobuf:"bytes,1,rep,name=lanes,proto3" json:"lanes,omitempty"` // addresses, one a lane
@@ -728,7 +800,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_proto_stage_proto_msgTypes[11]
+	mi := &file_proto_stage_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -740,7 +812,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[11]
+	mi := &file_proto_stage_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -753,7 +825,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{11}
+	return file_proto_stage_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Output) GetLanes() []string {
@@ -790,7 +862,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_proto_stage_proto_msgTypes[12]
+	mi := &file_proto_stage_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +874,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[12]
+	mi := &file_proto_stage_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +887,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{12}
+	return file_proto_stage_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RunRequest) GetOperation() isRunRequest_Operation {
@@ -951,7 +1023,7 @@ type Backup struct {
 
 func (x *Backup) Reset() {
 	*x = Backup{}
-	mi := &file_proto_stage_proto_msgTypes[13]
+	mi := &file_proto_stage_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -963,7 +1035,7 @@ func (x *Backup) String() string {
 func (*Backup) ProtoMessage() {}
 
 func (x *Backup) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[13]
+	mi := &file_proto_stage_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -976,7 +1048,7 @@ func (x *Backup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Backup.ProtoReflect.Descriptor instead.
 func (*Backup) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{13}
+	return file_proto_stage_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Backup) GetPrefix() string {
@@ -1011,7 +1083,7 @@ type Receive struct {
 
 func (x *Receive) Reset() {
 	*x = Receive{}
-	mi := &file_proto_stage_proto_msgTypes[14]
+	mi := &file_proto_stage_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1023,7 +1095,7 @@ func (x *Receive) String() string {
 func (*Receive) ProtoMessage() {}
 
 func (x *Receive) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[14]
+	mi := &file_proto_stage_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1036,7 +1108,7 @@ func (x *Receive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receive.ProtoReflect.Descriptor instead.
 func (*Receive) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{14}
+	return file_proto_stage_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Receive) GetDirectory() string {
@@ -1069,7 +1141,7 @@ type Encode struct {
 
 func (x *Encode) Reset() {
 	*x = Encode{}
-	mi := &file_proto_stage_proto_msgTypes[15]
+	mi := &file_proto_stage_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1153,7 @@ func (x *Encode) String() string {
 func (*Encode) ProtoMessage() {}
 
 func (x *Encode) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[15]
+	mi := &file_proto_stage_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1166,7 @@ func (x *Encode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Encode.ProtoReflect.Descriptor instead.
 func (*Encode) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{15}
+	return file_proto_stage_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Encode) GetKeepNames() bool {
@@ -1112,7 +1184,7 @@ type Decode struct {
 
 func (x *Decode) Reset() {
 	*x = Decode{}
-	mi := &file_proto_stage_proto_msgTypes[16]
+	mi := &file_proto_stage_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1124,7 +1196,7 @@ func (x *Decode) String() string {
 func (*Decode) ProtoMessage() {}
 
 func (x *Decode) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[16]
+	mi := &file_proto_stage_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1137,7 +1209,7 @@ func (x *Decode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decode.ProtoReflect.Descriptor instead.
 func (*Decode) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{16}
+	return file_proto_stage_proto_rawDescGZIP(), []int{18}
 }
 
 type Put struct {
@@ -1148,7 +1220,7 @@ type Put struct {
 
 func (x *Put) Reset() {
 	*x = Put{}
-	mi := &file_proto_stage_proto_msgTypes[17]
+	mi := &file_proto_stage_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1160,7 +1232,7 @@ func (x *Put) String() string {
 func (*Put) ProtoMessage() {}
 
 func (x *Put) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[17]
+	mi := &file_proto_stage_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1173,7 +1245,7 @@ func (x *Put) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Put.ProtoReflect.Descriptor instead.
 func (*Put) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{17}
+	return file_proto_stage_proto_rawDescGZIP(), []int{19}
 }
 
 // Read makes a sink emit what it stores.
@@ -1186,7 +1258,7 @@ type Read struct {
 
 func (x *Read) Reset() {
 	*x = Read{}
-	mi := &file_proto_stage_proto_msgTypes[18]
+	mi := &file_proto_stage_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1198,7 +1270,7 @@ func (x *Read) String() string {
 func (*Read) ProtoMessage() {}
 
 func (x *Read) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[18]
+	mi := &file_proto_stage_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1211,7 +1283,7 @@ func (x *Read) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Read.ProtoReflect.Descriptor instead.
 func (*Read) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{18}
+	return file_proto_stage_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Read) GetSelections() []*Selection {
@@ -1232,7 +1304,7 @@ type Selection struct {
 
 func (x *Selection) Reset() {
 	*x = Selection{}
-	mi := &file_proto_stage_proto_msgTypes[19]
+	mi := &file_proto_stage_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1244,7 +1316,7 @@ func (x *Selection) String() string {
 func (*Selection) ProtoMessage() {}
 
 func (x *Selection) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[19]
+	mi := &file_proto_stage_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1257,7 +1329,7 @@ func (x *Selection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Selection.ProtoReflect.Descriptor instead.
 func (*Selection) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{19}
+	return file_proto_stage_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Selection) GetName() string {
@@ -1285,7 +1357,6 @@ type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Event:
 	//
-	//	*Event_Ready
 	//	*Event_Progress
 	//	*Event_Receipts
 	//	*Event_Wal
@@ -1298,7 +1369,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_proto_stage_proto_msgTypes[20]
+	mi := &file_proto_stage_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1381,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[20]
+	mi := &file_proto_stage_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,21 +1394,12 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{20}
+	return file_proto_stage_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Event) GetEvent() isEvent_Event {
 	if x != nil {
 		return x.Event
-	}
-	return nil
-}
-
-func (x *Event) GetReady() *Ready {
-	if x != nil {
-		if x, ok := x.Event.(*Event_Ready); ok {
-			return x.Ready
-		}
 	}
 	return nil
 }
@@ -1391,31 +1453,25 @@ type isEvent_Event interface {
 	isEvent_Event()
 }
 
-type Event_Ready struct {
-	Ready *Ready `protobuf:"bytes,1,opt,name=ready,proto3,oneof"`
-}
-
 type Event_Progress struct {
-	Progress *Progress `protobuf:"bytes,2,opt,name=progress,proto3,oneof"`
+	Progress *Progress `protobuf:"bytes,1,opt,name=progress,proto3,oneof"`
 }
 
 type Event_Receipts struct {
-	Receipts *Receipts `protobuf:"bytes,3,opt,name=receipts,proto3,oneof"`
+	Receipts *Receipts `protobuf:"bytes,2,opt,name=receipts,proto3,oneof"`
 }
 
 type Event_Wal struct {
-	Wal *WalProgress `protobuf:"bytes,4,opt,name=wal,proto3,oneof"`
+	Wal *WalProgress `protobuf:"bytes,3,opt,name=wal,proto3,oneof"`
 }
 
 type Event_Backup struct {
-	Backup *BackupResult `protobuf:"bytes,5,opt,name=backup,proto3,oneof"`
+	Backup *BackupResult `protobuf:"bytes,4,opt,name=backup,proto3,oneof"`
 }
 
 type Event_LostOutput struct {
-	LostOutput *LostOutput `protobuf:"bytes,6,opt,name=lost_output,json=lostOutput,proto3,oneof"`
+	LostOutput *LostOutput `protobuf:"bytes,5,opt,name=lost_output,json=lostOutput,proto3,oneof"`
 }
-
-func (*Event_Ready) isEvent_Event() {}
 
 func (*Event_Progress) isEvent_Event() {}
 
@@ -1426,42 +1482,6 @@ func (*Event_Wal) isEvent_Event() {}
 func (*Event_Backup) isEvent_Event() {}
 
 func (*Event_LostOutput) isEvent_Event() {}
-
-type Ready struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Ready) Reset() {
-	*x = Ready{}
-	mi := &file_proto_stage_proto_msgTypes[21]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Ready) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Ready) ProtoMessage() {}
-
-func (x *Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[21]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Ready.ProtoReflect.Descriptor instead.
-func (*Ready) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{21}
-}
 
 // Progress comes several times a second, also when nothing moves: it is the
 // stage's sign of life.
@@ -1476,7 +1496,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_proto_stage_proto_msgTypes[22]
+	mi := &file_proto_stage_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1508,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[22]
+	mi := &file_proto_stage_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1521,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{22}
+	return file_proto_stage_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Progress) GetObjects() int64 {
@@ -1534,7 +1554,7 @@ type Receipts struct {
 
 func (x *Receipts) Reset() {
 	*x = Receipts{}
-	mi := &file_proto_stage_proto_msgTypes[23]
+	mi := &file_proto_stage_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +1566,7 @@ func (x *Receipts) String() string {
 func (*Receipts) ProtoMessage() {}
 
 func (x *Receipts) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[23]
+	mi := &file_proto_stage_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +1579,7 @@ func (x *Receipts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipts.ProtoReflect.Descriptor instead.
 func (*Receipts) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{23}
+	return file_proto_stage_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Receipts) GetReceipts() []*Receipt {
@@ -1580,7 +1600,7 @@ type WalProgress struct {
 
 func (x *WalProgress) Reset() {
 	*x = WalProgress{}
-	mi := &file_proto_stage_proto_msgTypes[24]
+	mi := &file_proto_stage_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1592,7 +1612,7 @@ func (x *WalProgress) String() string {
 func (*WalProgress) ProtoMessage() {}
 
 func (x *WalProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[24]
+	mi := &file_proto_stage_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1605,7 +1625,7 @@ func (x *WalProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WalProgress.ProtoReflect.Descriptor instead.
 func (*WalProgress) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{24}
+	return file_proto_stage_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *WalProgress) GetTimeline() uint32 {
@@ -1639,7 +1659,7 @@ type Tablespace struct {
 
 func (x *Tablespace) Reset() {
 	*x = Tablespace{}
-	mi := &file_proto_stage_proto_msgTypes[25]
+	mi := &file_proto_stage_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1651,7 +1671,7 @@ func (x *Tablespace) String() string {
 func (*Tablespace) ProtoMessage() {}
 
 func (x *Tablespace) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[25]
+	mi := &file_proto_stage_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1664,7 +1684,7 @@ func (x *Tablespace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tablespace.ProtoReflect.Descriptor instead.
 func (*Tablespace) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{25}
+	return file_proto_stage_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Tablespace) GetOid() uint32 {
@@ -1698,7 +1718,7 @@ type BackupResult struct {
 
 func (x *BackupResult) Reset() {
 	*x = BackupResult{}
-	mi := &file_proto_stage_proto_msgTypes[26]
+	mi := &file_proto_stage_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +1730,7 @@ func (x *BackupResult) String() string {
 func (*BackupResult) ProtoMessage() {}
 
 func (x *BackupResult) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[26]
+	mi := &file_proto_stage_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +1743,7 @@ func (x *BackupResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupResult.ProtoReflect.Descriptor instead.
 func (*BackupResult) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{26}
+	return file_proto_stage_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BackupResult) GetSystemId() string {
@@ -1800,7 +1820,7 @@ type LostOutput struct {
 
 func (x *LostOutput) Reset() {
 	*x = LostOutput{}
-	mi := &file_proto_stage_proto_msgTypes[27]
+	mi := &file_proto_stage_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1812,7 +1832,7 @@ func (x *LostOutput) String() string {
 func (*LostOutput) ProtoMessage() {}
 
 func (x *LostOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[27]
+	mi := &file_proto_stage_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1825,7 +1845,7 @@ func (x *LostOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LostOutput.ProtoReflect.Descriptor instead.
 func (*LostOutput) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{27}
+	return file_proto_stage_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *LostOutput) GetOutput() uint32 {
@@ -1851,7 +1871,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_proto_stage_proto_msgTypes[28]
+	mi := &file_proto_stage_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1863,7 +1883,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[28]
+	mi := &file_proto_stage_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1876,7 +1896,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{28}
+	return file_proto_stage_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ListRequest) GetPrefix() string {
@@ -1895,7 +1915,7 @@ type ListReply struct {
 
 func (x *ListReply) Reset() {
 	*x = ListReply{}
-	mi := &file_proto_stage_proto_msgTypes[29]
+	mi := &file_proto_stage_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1907,7 +1927,7 @@ func (x *ListReply) String() string {
 func (*ListReply) ProtoMessage() {}
 
 func (x *ListReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[29]
+	mi := &file_proto_stage_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1920,7 +1940,7 @@ func (x *ListReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReply.ProtoReflect.Descriptor instead.
 func (*ListReply) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{29}
+	return file_proto_stage_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListReply) GetObjects() []*Object {
@@ -1939,7 +1959,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_proto_stage_proto_msgTypes[30]
+	mi := &file_proto_stage_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +1971,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[30]
+	mi := &file_proto_stage_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +1984,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{30}
+	return file_proto_stage_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *DeleteRequest) GetName() string {
@@ -1982,7 +2002,7 @@ type DeleteReply struct {
 
 func (x *DeleteReply) Reset() {
 	*x = DeleteReply{}
-	mi := &file_proto_stage_proto_msgTypes[31]
+	mi := &file_proto_stage_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1994,7 +2014,7 @@ func (x *DeleteReply) String() string {
 func (*DeleteReply) ProtoMessage() {}
 
 func (x *DeleteReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[31]
+	mi := &file_proto_stage_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2007,7 +2027,7 @@ func (x *DeleteReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteReply.ProtoReflect.Descriptor instead.
 func (*DeleteReply) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{31}
+	return file_proto_stage_proto_rawDescGZIP(), []int{32}
 }
 
 type NotifyRequest struct {
@@ -2023,7 +2043,7 @@ type NotifyRequest struct {
 
 func (x *NotifyRequest) Reset() {
 	*x = NotifyRequest{}
-	mi := &file_proto_stage_proto_msgTypes[32]
+	mi := &file_proto_stage_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2035,7 +2055,7 @@ func (x *NotifyRequest) String() string {
 func (*NotifyRequest) ProtoMessage() {}
 
 func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[32]
+	mi := &file_proto_stage_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2048,7 +2068,7 @@ func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyRequest.ProtoReflect.Descriptor instead.
 func (*NotifyRequest) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{32}
+	return file_proto_stage_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *NotifyRequest) GetOperation() string {
@@ -2094,7 +2114,7 @@ type NotifyReply struct {
 
 func (x *NotifyReply) Reset() {
 	*x = NotifyReply{}
-	mi := &file_proto_stage_proto_msgTypes[33]
+	mi := &file_proto_stage_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2106,7 +2126,7 @@ func (x *NotifyReply) String() string {
 func (*NotifyReply) ProtoMessage() {}
 
 func (x *NotifyReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[33]
+	mi := &file_proto_stage_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2119,7 +2139,7 @@ func (x *NotifyReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyReply.ProtoReflect.Descriptor instead.
 func (*NotifyReply) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{33}
+	return file_proto_stage_proto_rawDescGZIP(), []int{34}
 }
 
 var File_proto_stage_proto protoreflect.FileDescriptor
@@ -2179,7 +2199,9 @@ const file_proto_stage_proto_rawDesc = "" +
 	"\breceipts\x18\x01 \x03(\v2\x18.barman.stage.v1.ReceiptR\breceipts\"5\n" +
 	"\x05Fault\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\":\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\x0f\n" +
+	"\rCancelRequest\"\r\n" +
+	"\vCancelReply\":\n" +
 	"\x06Output\x12\x14\n" +
 	"\x05lanes\x18\x01 \x03(\tR\x05lanes\x12\x1a\n" +
 	"\brequired\x18\x02 \x01(\bR\brequired\"\xa3\x03\n" +
@@ -2216,17 +2238,15 @@ const file_proto_stage_proto_rawDesc = "" +
 	"\tSelection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\bR\x06prefix\x12\x16\n" +
-	"\x06rename\x18\x03 \x01(\tR\x06rename\"\xdd\x02\n" +
-	"\x05Event\x12.\n" +
-	"\x05ready\x18\x01 \x01(\v2\x16.barman.stage.v1.ReadyH\x00R\x05ready\x127\n" +
-	"\bprogress\x18\x02 \x01(\v2\x19.barman.stage.v1.ProgressH\x00R\bprogress\x127\n" +
-	"\breceipts\x18\x03 \x01(\v2\x19.barman.stage.v1.ReceiptsH\x00R\breceipts\x120\n" +
-	"\x03wal\x18\x04 \x01(\v2\x1c.barman.stage.v1.WalProgressH\x00R\x03wal\x127\n" +
-	"\x06backup\x18\x05 \x01(\v2\x1d.barman.stage.v1.BackupResultH\x00R\x06backup\x12>\n" +
-	"\vlost_output\x18\x06 \x01(\v2\x1b.barman.stage.v1.LostOutputH\x00R\n" +
+	"\x06rename\x18\x03 \x01(\tR\x06rename\"\xad\x02\n" +
+	"\x05Event\x127\n" +
+	"\bprogress\x18\x01 \x01(\v2\x19.barman.stage.v1.ProgressH\x00R\bprogress\x127\n" +
+	"\breceipts\x18\x02 \x01(\v2\x19.barman.stage.v1.ReceiptsH\x00R\breceipts\x120\n" +
+	"\x03wal\x18\x03 \x01(\v2\x1c.barman.stage.v1.WalProgressH\x00R\x03wal\x127\n" +
+	"\x06backup\x18\x04 \x01(\v2\x1d.barman.stage.v1.BackupResultH\x00R\x06backup\x12>\n" +
+	"\vlost_output\x18\x05 \x01(\v2\x1b.barman.stage.v1.LostOutputH\x00R\n" +
 	"lostOutputB\a\n" +
-	"\x05event\"\a\n" +
-	"\x05Ready\"V\n" +
+	"\x05event\"V\n" +
 	"\bProgress\x12\x18\n" +
 	"\aobjects\x18\x01 \x01(\x03R\aobjects\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\x12\x1a\n" +
@@ -2272,11 +2292,12 @@ const file_proto_stage_proto_rawDesc = "" +
 	"\vValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\r\n" +
-	"\vNotifyReply2\xb8\x03\n" +
+	"\vNotifyReply2\x80\x04\n" +
 	"\x05Stage\x12L\n" +
 	"\bDescribe\x12 .barman.stage.v1.DescribeRequest\x1a\x1e.barman.stage.v1.DescribeReply\x12O\n" +
 	"\tConfigure\x12!.barman.stage.v1.ConfigureRequest\x1a\x1f.barman.stage.v1.ConfigureReply\x12<\n" +
-	"\x03Run\x12\x1b.barman.stage.v1.RunRequest\x1a\x16.barman.stage.v1.Event0\x01\x12B\n" +
+	"\x03Run\x12\x1b.barman.stage.v1.RunRequest\x1a\x16.barman.stage.v1.Event0\x01\x12F\n" +
+	"\x06Cancel\x12\x1e.barman.stage.v1.CancelRequest\x1a\x1c.barman.stage.v1.CancelReply\x12B\n" +
 	"\x04List\x12\x1c.barman.stage.v1.ListRequest\x1a\x1a.barman.stage.v1.ListReply0\x01\x12F\n" +
 	"\x06Delete\x12\x1e.barman.stage.v1.DeleteRequest\x1a\x1c.barman.stage.v1.DeleteReply\x12F\n" +
 	"\x06Notify\x12\x1e.barman.stage.v1.NotifyRequest\x1a\x1c.barman.stage.v1.NotifyReplyB'Z%github.com/barman-go/barman/sdk/protob\x06proto3"
@@ -2293,7 +2314,7 @@ func file_proto_stage_proto_rawDescGZIP() []byte {
 	return file_proto_stage_proto_rawDescData
 }
 
-var file_proto_stage_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_proto_stage_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_proto_stage_proto_goTypes = []any{
 	(*DescribeRequest)(nil),  // 0: barman.stage.v1.DescribeRequest
 	(*DescribeReply)(nil),    // 1: barman.stage.v1.DescribeReply
@@ -2306,71 +2327,73 @@ var file_proto_stage_proto_goTypes = []any{
 	(*Receipt)(nil),          // 8: barman.stage.v1.Receipt
 	(*Ack)(nil),              // 9: barman.stage.v1.Ack
 	(*Fault)(nil),            // 10: barman.stage.v1.Fault
-	(*Output)(nil),           // 11: barman.stage.v1.Output
-	(*RunRequest)(nil),       // 12: barman.stage.v1.RunRequest
-	(*Backup)(nil),           // 13: barman.stage.v1.Backup
-	(*Receive)(nil),          // 14: barman.stage.v1.Receive
-	(*Encode)(nil),           // 15: barman.stage.v1.Encode
-	(*Decode)(nil),           // 16: barman.stage.v1.Decode
-	(*Put)(nil),              // 17: barman.stage.v1.Put
-	(*Read)(nil),             // 18: barman.stage.v1.Read
-	(*Selection)(nil),        // 19: barman.stage.v1.Selection
-	(*Event)(nil),            // 20: barman.stage.v1.Event
-	(*Ready)(nil),            // 21: barman.stage.v1.Ready
-	(*Progress)(nil),         // 22: barman.stage.v1.Progress
-	(*Receipts)(nil),         // 23: barman.stage.v1.Receipts
-	(*WalProgress)(nil),      // 24: barman.stage.v1.WalProgress
-	(*Tablespace)(nil),       // 25: barman.stage.v1.Tablespace
-	(*BackupResult)(nil),     // 26: barman.stage.v1.BackupResult
-	(*LostOutput)(nil),       // 27: barman.stage.v1.LostOutput
-	(*ListRequest)(nil),      // 28: barman.stage.v1.ListRequest
-	(*ListReply)(nil),        // 29: barman.stage.v1.ListReply
-	(*DeleteRequest)(nil),    // 30: barman.stage.v1.DeleteRequest
-	(*DeleteReply)(nil),      // 31: barman.stage.v1.DeleteReply
-	(*NotifyRequest)(nil),    // 32: barman.stage.v1.NotifyRequest
-	(*NotifyReply)(nil),      // 33: barman.stage.v1.NotifyReply
-	nil,                      // 34: barman.stage.v1.NotifyRequest.ValuesEntry
+	(*CancelRequest)(nil),    // 11: barman.stage.v1.CancelRequest
+	(*CancelReply)(nil),      // 12: barman.stage.v1.CancelReply
+	(*Output)(nil),           // 13: barman.stage.v1.Output
+	(*RunRequest)(nil),       // 14: barman.stage.v1.RunRequest
+	(*Backup)(nil),           // 15: barman.stage.v1.Backup
+	(*Receive)(nil),          // 16: barman.stage.v1.Receive
+	(*Encode)(nil),           // 17: barman.stage.v1.Encode
+	(*Decode)(nil),           // 18: barman.stage.v1.Decode
+	(*Put)(nil),              // 19: barman.stage.v1.Put
+	(*Read)(nil),             // 20: barman.stage.v1.Read
+	(*Selection)(nil),        // 21: barman.stage.v1.Selection
+	(*Event)(nil),            // 22: barman.stage.v1.Event
+	(*Progress)(nil),         // 23: barman.stage.v1.Progress
+	(*Receipts)(nil),         // 24: barman.stage.v1.Receipts
+	(*WalProgress)(nil),      // 25: barman.stage.v1.WalProgress
+	(*Tablespace)(nil),       // 26: barman.stage.v1.Tablespace
+	(*BackupResult)(nil),     // 27: barman.stage.v1.BackupResult
+	(*LostOutput)(nil),       // 28: barman.stage.v1.LostOutput
+	(*ListRequest)(nil),      // 29: barman.stage.v1.ListRequest
+	(*ListReply)(nil),        // 30: barman.stage.v1.ListReply
+	(*DeleteRequest)(nil),    // 31: barman.stage.v1.DeleteRequest
+	(*DeleteReply)(nil),      // 32: barman.stage.v1.DeleteReply
+	(*NotifyRequest)(nil),    // 33: barman.stage.v1.NotifyRequest
+	(*NotifyReply)(nil),      // 34: barman.stage.v1.NotifyReply
+	nil,                      // 35: barman.stage.v1.NotifyRequest.ValuesEntry
 }
 var file_proto_stage_proto_depIdxs = []int32{
 	2,  // 0: barman.stage.v1.DescribeReply.capabilities:type_name -> barman.stage.v1.Capabilities
 	3,  // 1: barman.stage.v1.ConfigureRequest.server:type_name -> barman.stage.v1.Server
 	6,  // 2: barman.stage.v1.ConfigureReply.diagnostics:type_name -> barman.stage.v1.Diagnostic
 	8,  // 3: barman.stage.v1.Ack.receipts:type_name -> barman.stage.v1.Receipt
-	13, // 4: barman.stage.v1.RunRequest.backup:type_name -> barman.stage.v1.Backup
-	14, // 5: barman.stage.v1.RunRequest.receive:type_name -> barman.stage.v1.Receive
-	15, // 6: barman.stage.v1.RunRequest.encode:type_name -> barman.stage.v1.Encode
-	16, // 7: barman.stage.v1.RunRequest.decode:type_name -> barman.stage.v1.Decode
-	17, // 8: barman.stage.v1.RunRequest.put:type_name -> barman.stage.v1.Put
-	18, // 9: barman.stage.v1.RunRequest.read:type_name -> barman.stage.v1.Read
-	11, // 10: barman.stage.v1.RunRequest.outputs:type_name -> barman.stage.v1.Output
-	19, // 11: barman.stage.v1.Read.selections:type_name -> barman.stage.v1.Selection
-	21, // 12: barman.stage.v1.Event.ready:type_name -> barman.stage.v1.Ready
-	22, // 13: barman.stage.v1.Event.progress:type_name -> barman.stage.v1.Progress
-	23, // 14: barman.stage.v1.Event.receipts:type_name -> barman.stage.v1.Receipts
-	24, // 15: barman.stage.v1.Event.wal:type_name -> barman.stage.v1.WalProgress
-	26, // 16: barman.stage.v1.Event.backup:type_name -> barman.stage.v1.BackupResult
-	27, // 17: barman.stage.v1.Event.lost_output:type_name -> barman.stage.v1.LostOutput
-	8,  // 18: barman.stage.v1.Receipts.receipts:type_name -> barman.stage.v1.Receipt
-	25, // 19: barman.stage.v1.BackupResult.tablespaces:type_name -> barman.stage.v1.Tablespace
-	7,  // 20: barman.stage.v1.ListReply.objects:type_name -> barman.stage.v1.Object
-	34, // 21: barman.stage.v1.NotifyRequest.values:type_name -> barman.stage.v1.NotifyRequest.ValuesEntry
-	0,  // 22: barman.stage.v1.Stage.Describe:input_type -> barman.stage.v1.DescribeRequest
-	4,  // 23: barman.stage.v1.Stage.Configure:input_type -> barman.stage.v1.ConfigureRequest
-	12, // 24: barman.stage.v1.Stage.Run:input_type -> barman.stage.v1.RunRequest
-	28, // 25: barman.stage.v1.Stage.List:input_type -> barman.stage.v1.ListRequest
-	30, // 26: barman.stage.v1.Stage.Delete:input_type -> barman.stage.v1.DeleteRequest
-	32, // 27: barman.stage.v1.Stage.Notify:input_type -> barman.stage.v1.NotifyRequest
+	15, // 4: barman.stage.v1.RunRequest.backup:type_name -> barman.stage.v1.Backup
+	16, // 5: barman.stage.v1.RunRequest.receive:type_name -> barman.stage.v1.Receive
+	17, // 6: barman.stage.v1.RunRequest.encode:type_name -> barman.stage.v1.Encode
+	18, // 7: barman.stage.v1.RunRequest.decode:type_name -> barman.stage.v1.Decode
+	19, // 8: barman.stage.v1.RunRequest.put:type_name -> barman.stage.v1.Put
+	20, // 9: barman.stage.v1.RunRequest.read:type_name -> barman.stage.v1.Read
+	13, // 10: barman.stage.v1.RunRequest.outputs:type_name -> barman.stage.v1.Output
+	21, // 11: barman.stage.v1.Read.selections:type_name -> barman.stage.v1.Selection
+	23, // 12: barman.stage.v1.Event.progress:type_name -> barman.stage.v1.Progress
+	24, // 13: barman.stage.v1.Event.receipts:type_name -> barman.stage.v1.Receipts
+	25, // 14: barman.stage.v1.Event.wal:type_name -> barman.stage.v1.WalProgress
+	27, // 15: barman.stage.v1.Event.backup:type_name -> barman.stage.v1.BackupResult
+	28, // 16: barman.stage.v1.Event.lost_output:type_name -> barman.stage.v1.LostOutput
+	8,  // 17: barman.stage.v1.Receipts.receipts:type_name -> barman.stage.v1.Receipt
+	26, // 18: barman.stage.v1.BackupResult.tablespaces:type_name -> barman.stage.v1.Tablespace
+	7,  // 19: barman.stage.v1.ListReply.objects:type_name -> barman.stage.v1.Object
+	35, // 20: barman.stage.v1.NotifyRequest.values:type_name -> barman.stage.v1.NotifyRequest.ValuesEntry
+	0,  // 21: barman.stage.v1.Stage.Describe:input_type -> barman.stage.v1.DescribeRequest
+	4,  // 22: barman.stage.v1.Stage.Configure:input_type -> barman.stage.v1.ConfigureRequest
+	14, // 23: barman.stage.v1.Stage.Run:input_type -> barman.stage.v1.RunRequest
+	11, // 24: barman.stage.v1.Stage.Cancel:input_type -> barman.stage.v1.CancelRequest
+	29, // 25: barman.stage.v1.Stage.List:input_type -> barman.stage.v1.ListRequest
+	31, // 26: barman.stage.v1.Stage.Delete:input_type -> barman.stage.v1.DeleteRequest
+	33, // 27: barman.stage.v1.Stage.Notify:input_type -> barman.stage.v1.NotifyRequest
 	1,  // 28: barman.stage.v1.Stage.Describe:output_type -> barman.stage.v1.DescribeReply
 	5,  // 29: barman.stage.v1.Stage.Configure:output_type -> barman.stage.v1.ConfigureReply
-	20, // 30: barman.stage.v1.Stage.Run:output_type -> barman.stage.v1.Event
-	29, // 31: barman.stage.v1.Stage.List:output_type -> barman.stage.v1.ListReply
-	31, // 32: barman.stage.v1.Stage.Delete:output_type -> barman.stage.v1.DeleteReply
-	33, // 33: barman.stage.v1.Stage.Notify:output_type -> barman.stage.v1.NotifyReply
-	28, // [28:34] is the sub-list for method output_type
-	22, // [22:28] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	22, // 30: barman.stage.v1.Stage.Run:output_type -> barman.stage.v1.Event
+	12, // 31: barman.stage.v1.Stage.Cancel:output_type -> barman.stage.v1.CancelReply
+	30, // 32: barman.stage.v1.Stage.List:output_type -> barman.stage.v1.ListReply
+	32, // 33: barman.stage.v1.Stage.Delete:output_type -> barman.stage.v1.DeleteReply
+	34, // 34: barman.stage.v1.Stage.Notify:output_type -> barman.stage.v1.NotifyReply
+	28, // [28:35] is the sub-list for method output_type
+	21, // [21:28] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_proto_stage_proto_init() }
@@ -2378,7 +2401,7 @@ func file_proto_stage_proto_init() {
 	if File_proto_stage_proto != nil {
 		return
 	}
-	file_proto_stage_proto_msgTypes[12].OneofWrappers = []any{
+	file_proto_stage_proto_msgTypes[14].OneofWrappers = []any{
 		(*RunRequest_Backup)(nil),
 		(*RunRequest_Receive)(nil),
 		(*RunRequest_Encode)(nil),
@@ -2386,8 +2409,7 @@ func file_proto_stage_proto_init() {
 		(*RunRequest_Put)(nil),
 		(*RunRequest_Read)(nil),
 	}
-	file_proto_stage_proto_msgTypes[20].OneofWrappers = []any{
-		(*Event_Ready)(nil),
+	file_proto_stage_proto_msgTypes[22].OneofWrappers = []any{
 		(*Event_Progress)(nil),
 		(*Event_Receipts)(nil),
 		(*Event_Wal)(nil),
@@ -2400,7 +2422,7 @@ func file_proto_stage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_stage_proto_rawDesc), len(file_proto_stage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,7 @@ const (
 	Stage_Describe_FullMethodName  = "/barman.stage.v1.Stage/Describe"
 	Stage_Configure_FullMethodName = "/barman.stage.v1.Stage/Configure"
 	Stage_Run_FullMethodName       = "/barman.stage.v1.Stage/Run"
+	Stage_Cancel_FullMethodName    = "/barman.stage.v1.Stage/Cancel"
 	Stage_List_FullMethodName      = "/barman.stage.v1.Stage/List"
 	Stage_Delete_FullMethodName    = "/barman.stage.v1.Stage/Delete"
 	Stage_Notify_FullMethodName    = "/barman.stage.v1.Stage/Notify"
@@ -38,9 +39,12 @@ type StageClient interface {
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeReply, error)
 	// Configure hands over the settings, once, before anything else is asked.
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureReply, error)
-	// Run carries out one operation. The stream's first event is ready, when the
-	// stage listens on its input lanes; it ends when the operation has.
+	// Run carries out one operation, one at a time. The stream ends when the
+	// operation has.
 	Run(ctx context.Context, in *RunRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[Event], error)
+	// Cancel tells the running operation to stop. Its stream ends when it has
+	// cleaned up.
+	Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelReply, error)
 	// List lists a sink's objects in ascending order of their names.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListReply], error)
 	// Delete removes one of a sink's objects.
@@ -96,6 +100,16 @@ func (c *stageClient) Run(ctx context.Context, in *RunRequest, opts ...grpc.Call
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Stage_RunClient = grpc.ServerStreamingClient[Event]
 
+func (c *stageClient) Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelReply)
+	err := c.cc.Invoke(ctx, Stage_Cancel_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *stageClient) List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListReply], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Stage_ServiceDesc.Streams[1], Stage_List_FullMethodName, cOpts...)
@@ -143,9 +157,12 @@ type StageServer interface {
 	Describe(context.Context, *DescribeRequest) (*DescribeReply, error)
 	// Configure hands over the settings, once, before anything else is asked.
 	Configure(context.Context, *ConfigureRequest) (*ConfigureReply, error)
-	// Run carries out one operation. The stream's first event is ready, when the
-	// stage listens on its input lanes; it ends when the operation has.
+	// Run carries out one operation, one at a time. The stream ends when the
+	// operation has.
 	Run(*RunRequest, grpc.ServerStreamingServer[Event]) error
+	// Cancel tells the running operation to stop. Its stream ends when it has
+	// cleaned up.
+	Cancel(context.Context, *CancelRequest) (*CancelReply, error)
 	// List lists a sink's objects in ascending order of their names.
 	List(*ListRequest, grpc.ServerStreamingServer[ListReply]) error
 	// Delete removes one of a sink's objects.
@@ -170,6 +187,9 @@ func (UnimplementedStageServer) Configure(context.Context, *ConfigureRequest) (*
 }
 func (UnimplementedStageServer) Run(*RunRequest, grpc.ServerStreamingServer[Event]) error {
 	return status.Error(codes.Unimplemented, "method Run not implemented")
+}
+func (UnimplementedStageServer) Cancel(context.Context, *CancelRequest) (*CancelReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Cancel not implemented")
 }
 func (UnimplementedStageServer) List(*ListRequest, grpc.ServerStreamingServer[ListReply]) error {
 	return status.Error(codes.Unimplemented, "method List not implemented")
@@ -248,6 +268,24 @@ func _Stage_Run_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Stage_RunServer = grpc.ServerStreamingServer[Event]
 
+func _Stage_Cancel_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StageServer).Cancel(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Stage_Cancel_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StageServer).Cancel(ctx, req.(*CancelRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Stage_List_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ListRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -309,6 +347,10 @@ var Stage_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Configure",
 			Handler:    _Stage_Configure_Handler,
+		},
+		{
+			MethodName: "Cancel",
+			Handler:    _Stage_Cancel_Handler,
 		},
 		{
 			MethodName: "Delete",

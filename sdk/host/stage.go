@@ -1,0 +1,256 @@
+package host
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/go-plugin/runner"
+	"os/exec"
+
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/internal/wire"
+	"github.com/barman-go/barman/sdk/proto"
+	"github.com/barman-go/barman/sdk/schema"
+)
+
+const (
+	// startTimeout is how long a plugin may take to its first word.
+	startTimeout = 10 * time.Second
+	// crashGrace is how long the end of a process may take to be known after its
+	// connection broke.
+	crashGrace = 2 * time.Second
+)
+
+// Binary is a plugin to start.
+type Binary struct {
+	// Path is the absolute path of the file.
+	Path string
+	// SHA256 is the checksum that the file must have; empty for any.
+	SHA256 string
+	// Environment is all that the plugin sees of the environment.
+	Environment []string
+	// Directory is a private directory for the control connection's socket.
+	Directory string
+	// Logger receives the plugin's log.
+	Logger hclog.Logger
+}
+
+// Stage is a running plugin.
+type Stage struct {
+	client  *plugin.Client
+	process *process
+	log     *logRelay
+	control proto.StageClient
+	path    string
+}
+
+// Description is what a plugin says of itself.
+type Description struct {
+	Kind, Name, Version, Doc string
+	Schema                   schema.Schema
+	// Backup and ReceiveWAL tell what a source can do.
+	Backup, ReceiveWAL bool
+	// Protocol is the version of the control protocol.
+	Protocol int
+}
+
+// Launch starts a plugin and waits until it answers. The caller must Stop it.
+func Launch(b Binary) (*Stage, error) {
+	file, err := openBinary(b.Path, b.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	relay := &logRelay{logger: b.Logger}
+	s := &Stage{log: relay, path: b.Path}
+	s.client = plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig:  wire.Handshake,
+		Plugins:          plugin.PluginSet{wire.PluginName: wire.Protocol{}},
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		Logger:           hclog.NewNullLogger(),
+		Stderr:           relay,
+		SyncStdout:       io.Discard,
+		SyncStderr:       io.Discard,
+		StartTimeout:     startTimeout,
+		SkipHostEnv:      true,
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: b.Directory},
+		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
+			p, err := newProcess(file, b.Path, append(b.Environment, cmd.Env...))
+			s.process = p
+			return p, err
+		},
+	})
+	if err := s.connect(); err != nil {
+		s.client.Kill()
+		return nil, errors.Join(s.startError(err), ignoreClosed(file.Close()))
+	}
+	return s, nil
+}
+
+func (s *Stage) connect() error {
+	protocol, err := s.client.Client()
+	if err != nil {
+		return err
+	}
+	raw, err := protocol.Dispense(wire.PluginName)
+	if err != nil {
+		return err
+	}
+	s.control = raw.(proto.StageClient)
+	return nil
+}
+
+// startError makes go-plugin's error one for people.
+func (s *Stage) startError(err error) error {
+	text := err.Error()
+	said := ""
+	if last := s.log.lastLines(); last != "" {
+		said = "; it said: " + last
+	}
+	switch {
+	case strings.Contains(text, "Incompatible API version"), strings.Contains(text, "incompatible core API version"):
+		return sdk.Errorf(sdk.Invalid, "plugin %s speaks another version of the plugin protocol than this barman (%d); update whichever is older%s", s.path, wire.ProtocolVersion, said)
+	case strings.Contains(text, "Unrecognized remote plugin message"), strings.Contains(text, "exited before we could connect"):
+		return sdk.Errorf(sdk.Invalid, "plugin %s does not behave like a plugin of barman: it ended or wrote something else before the handshake%s", s.path, said)
+	case strings.Contains(text, "timeout while waiting"):
+		return sdk.Errorf(sdk.Unavailable, "plugin %s did not answer within %s of its start%s", s.path, startTimeout, said)
+	}
+	return &sdk.Error{Kind: sdk.KindOf(err), Err: fmt.Errorf("plugin %s does not start: %w%s", s.path, err, said)}
+}
+
+// explain turns an error of the control connection into one with a kind; when
+// the process is gone it says how it ended.
+func (s *Stage) explain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	err = sdk.FromStatus(err)
+	if sdk.KindOf(err) == sdk.Unavailable || sdk.KindOf(err) == sdk.Cancelled && ctx.Err() == nil {
+		if crash := s.crash(); crash != nil {
+			return crash
+		}
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		var classified *sdk.Error
+		if errors.As(cause, &classified) {
+			return cause
+		}
+		return &sdk.Error{Kind: sdk.Cancelled, Err: cause}
+	}
+	return err
+}
+
+// Crash is the error of a plugin whose process ended on its own.
+type Crash struct{ Ending, LastLines string }
+
+// Error tells how the process ended and what it said last.
+func (c *Crash) Error() string {
+	if c.LastLines == "" {
+		return "stopped unexpectedly: " + c.Ending
+	}
+	return fmt.Sprintf("stopped unexpectedly: %s; its last words: %s", c.Ending, c.LastLines)
+}
+
+func (s *Stage) crash() error {
+	select {
+	case <-s.process.ended:
+	case <-time.After(crashGrace):
+		return nil
+	}
+	ending, _ := s.process.ending()
+	return &Crash{Ending: ending, LastLines: s.log.lastLines()}
+}
+
+// PID is the plugin's process ID.
+func (s *Stage) PID() int { return s.process.cmd.Process.Pid }
+
+// Describe asks the plugin who it is.
+func (s *Stage) Describe(ctx context.Context) (Description, error) {
+	reply, err := s.control.Describe(ctx, &proto.DescribeRequest{})
+	if err != nil {
+		return Description{}, s.explain(ctx, err)
+	}
+	d := Description{
+		Kind: reply.Kind, Name: reply.Name, Version: reply.Version, Doc: reply.Doc, Protocol: wire.ProtocolVersion,
+		Backup: reply.Capabilities.GetBackup(), ReceiveWAL: reply.Capabilities.GetReceiveWal(),
+	}
+	if err := json.Unmarshal(reply.Schema, &d.Schema); err != nil {
+		return d, sdk.Errorf(sdk.Invalid, "plugin %s: the schema of its settings: %w", s.path, err)
+	}
+	if err := d.Schema.Check(); err != nil {
+		return d, sdk.Errorf(sdk.Invalid, "plugin %s: the schema of its settings: %w", s.path, err)
+	}
+	return d, nil
+}
+
+// Configure hands the settings over, a JSON object that fits the plugin's
+// schema. What the plugin has against them comes back as diagnostics. suffix is
+// what a transform appends to names.
+func (s *Stage) Configure(ctx context.Context, settings []byte, server sdk.Server) (suffix string, diagnostics schema.Diagnostics, err error) {
+	reply, err := s.control.Configure(ctx, &proto.ConfigureRequest{
+		Settings: settings,
+		Server: &proto.Server{
+			Name: server.Name, Directory: server.Directory, Conninfo: server.Conninfo.Reveal(), StreamingConninfo: server.StreamingConninfo.Reveal(),
+		},
+	})
+	if err != nil {
+		return "", nil, s.explain(ctx, err)
+	}
+	for _, d := range reply.Diagnostics {
+		diagnostics = append(diagnostics, schema.Diagnostic{Path: d.Path, Summary: d.Summary, Detail: d.Detail})
+	}
+	return reply.Suffix, diagnostics, nil
+}
+
+// List lists a sink's objects.
+func (s *Stage) List(ctx context.Context, prefix string) iter.Seq2[sdk.Object, error] {
+	return func(yield func(sdk.Object, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		stream, err := s.control.List(ctx, &proto.ListRequest{Prefix: prefix})
+		for err == nil {
+			var reply *proto.ListReply
+			if reply, err = stream.Recv(); err != nil {
+				break
+			}
+			for _, p := range reply.Objects {
+				object, bad := wire.ObjectFromProto(p)
+				if bad != nil {
+					yield(sdk.Object{}, bad)
+					return
+				}
+				if !yield(object, nil) {
+					return
+				}
+			}
+		}
+		if !errors.Is(err, io.EOF) {
+			yield(sdk.Object{}, s.explain(ctx, err))
+		}
+	}
+}
+
+// Delete removes one of a sink's objects.
+func (s *Stage) Delete(ctx context.Context, name string) error {
+	_, err := s.control.Delete(ctx, &proto.DeleteRequest{Name: name})
+	return s.explain(ctx, err)
+}
+
+// Notify tells a hook of an event.
+func (s *Stage) Notify(ctx context.Context, e sdk.Event) error {
+	_, err := s.control.Notify(ctx, &proto.NotifyRequest{
+		Operation: e.Operation, Phase: string(e.Phase), Server: e.Server, Error: e.Error, Values: e.Values,
+	})
+	return s.explain(ctx, err)
+}
+
+// Stop ends the plugin: it is asked first, and killed when it does not end.
+// Every Run must have returned.
+func (s *Stage) Stop() { s.client.Kill() }
