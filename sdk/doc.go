@@ -1,7 +1,8 @@
-// Package sdk is what the author of a plugin imports: the interfaces of the
-// four kinds of stage, the objects that flow between them, the closed set of
-// error kinds, and the Serve functions that turn an implementation into a
-// plugin process.
+// Package sdk is what the author of a plugin implements: the interfaces of the
+// four kinds of stage (source, transform, sink, hook), the objects that flow
+// between them, and the closed set of error kinds. Package sdk/serve turns an
+// implementation into a plugin process, sdk/schema describes its settings,
+// sdk/wal names WAL, and sdk/sdktest checks that it keeps the contract.
 //
 // A plugin's author deals with io.Reader, io.Writer and contexts. Lanes,
 // framing, acknowledgements, checksums, progress and the control connection
@@ -9,6 +10,6 @@
 // its main function is one call:
 //
 //	func main() {
-//		sdk.ServeTransform(sdk.Info{Name: "rot13", Doc: "Rotates letters."}, open)
+//		serve.Transform(sdk.Info{Name: "rot13", Doc: "Rotates letters."}, open)
 //	}
 package sdk
