@@ -1,0 +1,215 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/barman-go/barman/core/stage"
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/host"
+)
+
+// Launcher starts a plugin.
+type Launcher interface {
+	Launch(kind, name string) (*host.Stage, error)
+}
+
+// Engine runs pipelines. It may run several at once.
+type Engine struct {
+	launcher     Launcher
+	runDirectory string
+	logger       hclog.Logger
+	noRing       bool
+	sockets      atomic.Int64
+}
+
+// New makes an engine whose sockets live in a run directory.
+func New(launcher Launcher, runDirectory string, logger hclog.Logger) *Engine {
+	return &Engine{launcher: launcher, runDirectory: runDirectory, logger: logger}
+}
+
+// NoRing keeps all bytes on sockets, for comparison and for places without
+// shared memory.
+func (e *Engine) NoRing() { e.noRing = true }
+
+// node is a stage that takes part in one run of a pipeline.
+type node struct {
+	Stage
+	plugin    *host.Stage
+	suffix    string
+	operation host.Operation
+	lanes     host.Lanes
+	events    host.Events
+}
+
+// launch starts and configures all stages, side by side. The caller must stop
+// them.
+func (e *Engine) launch(ctx context.Context, server sdk.Server, stages ...Stage) ([]*node, error) {
+	nodes := make([]*node, len(stages))
+	var group errgroup.Group
+	for i, s := range stages {
+		group.Go(func() error {
+			n := &node{Stage: s}
+			nodes[i] = n
+			if err := e.start(ctx, server, n); err != nil {
+				return &Failure{Stage: s.label(), Err: err}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		stop(nodes)
+		return nil, err
+	}
+	return nodes, nil
+}
+
+func (e *Engine) start(ctx context.Context, server sdk.Server, n *node) error {
+	plugin, err := e.launcher.Launch(n.Kind, n.Name)
+	if err != nil {
+		return err
+	}
+	n.plugin = plugin
+	described, err := plugin.Describe(ctx)
+	if err != nil {
+		return err
+	}
+	if described.Kind != n.Kind {
+		return sdk.Errorf(sdk.Invalid, "the plugin is a %s", described.Kind)
+	}
+	settings, err := n.Settings.Decode(described.Schema)
+	if err != nil {
+		return err
+	}
+	suffix, diagnostics, err := plugin.Configure(ctx, settings, server)
+	if err != nil {
+		return err
+	}
+	if len(diagnostics) > 0 {
+		return n.Settings.Diagnose(diagnostics)
+	}
+	n.suffix = suffix
+	return nil
+}
+
+func stop(nodes []*node) {
+	var group errgroup.Group
+	for _, n := range nodes {
+		if n != nil && n.plugin != nil {
+			group.Go(func() error { n.plugin.Stop(); return nil })
+		}
+	}
+	_ = group.Wait()
+}
+
+// addresses makes new socket names, one for each lane of a hop.
+func (e *Engine) addresses(lanes int) []string {
+	hop := e.sockets.Add(1)
+	a := make([]string, lanes)
+	for i := range a {
+		a[i] = filepath.Join(e.runDirectory, fmt.Sprintf("%d.%d", hop, i))
+	}
+	return a
+}
+
+// chain wires nodes one behind the other, the outputs of the last leading to
+// ends, and returns where the first one listens.
+func (e *Engine) chain(lanes int, nodes []*node, ends []host.Output) []host.Output {
+	for i := len(nodes) - 1; i >= 0; i-- {
+		nodes[i].lanes = host.Lanes{Inputs: e.addresses(lanes), Outputs: ends, NoRing: e.noRing}
+		ends = []host.Output{{Lanes: nodes[i].lanes.Inputs, Required: true}}
+	}
+	return ends
+}
+
+// echoPatience is how long the stage that caused an echo may take to say so.
+const echoPatience = time.Second
+
+// run carries out the operations of all nodes, and of the core's own end if
+// there is one, and returns when all have ended.
+type run struct {
+	cancel context.CancelCauseFunc
+	group  sync.WaitGroup
+
+	mu       sync.Mutex
+	failures []*Failure
+}
+
+func (e *Engine) begin(ctx context.Context, nodes []*node) (*run, context.Context) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	r := &run{cancel: cancel}
+	for _, n := range nodes {
+		r.goes(n.label(), n.Optional, func() error {
+			return n.plugin.Run(ctx, n.operation, n.lanes, n.events)
+		})
+	}
+	return r, ctx
+}
+
+// goes runs one part of a pipeline beside the others.
+func (r *run) goes(label string, optional bool, part func() error) {
+	r.group.Go(func() {
+		err := part()
+		if err == nil || optional {
+			return
+		}
+		r.mu.Lock()
+		r.failures = append(r.failures, &Failure{Stage: label, Err: err})
+		r.mu.Unlock()
+		if isEcho(err) {
+			// The cause is about to be heard from another stage.
+			time.AfterFunc(echoPatience, func() { r.cancel(errStopped) })
+			return
+		}
+		r.cancel(errStopped)
+	})
+}
+
+// wait waits for all parts and returns the cause of the failure, if any.
+func (r *run) wait() error {
+	r.group.Wait()
+	r.cancel(nil)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return cause(r.failures)
+}
+
+// interrupted prefers the reason for which the caller stopped the pipeline.
+func interrupted(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || !isEcho(err) {
+		return err
+	}
+	return &sdk.Error{Kind: sdk.Cancelled, Err: context.Cause(ctx)}
+}
+
+// Describe starts a plugin to ask it who it is.
+func (e *Engine) Describe(ctx context.Context, kind, name string) (host.Description, error) {
+	plugin, err := e.launcher.Launch(kind, name)
+	if err != nil {
+		return host.Description{}, err
+	}
+	defer plugin.Stop()
+	return plugin.Describe(ctx)
+}
+
+// Check starts and configures every stage of a line, and stops them again. All
+// that is wrong comes back at once.
+func (e *Engine) Check(ctx context.Context, server sdk.Server, stages ...Stage) error {
+	var errs []error
+	for _, s := range stages {
+		nodes, err := e.launch(ctx, server, s)
+		stop(nodes)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+var _ Launcher = stage.Launcher{}

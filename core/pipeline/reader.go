@@ -1,0 +1,67 @@
+package pipeline
+
+import (
+	"context"
+	"io"
+	"slices"
+
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/host"
+)
+
+// Restore runs sink → transforms reversed → target: what the selections name
+// in the line's first sink is decoded and put into another sink.
+func (e *Engine) Restore(ctx context.Context, line Line, selections []host.Selection, target Stage, observe Observer) error {
+	nodes, err := e.launch(ctx, line.Server, fromStore(line, target)...)
+	if err != nil {
+		return err
+	}
+	defer stop(nodes)
+	absorber := nodes[len(nodes)-1]
+	absorber.operation = host.Put()
+	absorber.lanes = host.Lanes{Inputs: e.addresses(line.lanes()), NoRing: e.noRing}
+	e.wireFromStore(line, nodes[:len(nodes)-1], selections, absorber.lanes.Inputs)
+	absorber.events.Progress = observe.progress
+	r, _ := e.begin(ctx, nodes)
+	return interrupted(ctx, r.wait())
+}
+
+// Read runs sink → transforms reversed → the core: take is called for every
+// object and must read it to its end.
+func (e *Engine) Read(ctx context.Context, line Line, selections []host.Selection, take func(ctx context.Context, o sdk.Object, r io.Reader) error) error {
+	nodes, err := e.launch(ctx, line.Server, fromStore(line)...)
+	if err != nil {
+		return err
+	}
+	defer stop(nodes)
+	inputs := e.addresses(line.lanes())
+	absorber, err := host.ListenAbsorber(host.Lanes{Inputs: inputs, NoRing: e.noRing})
+	if err != nil {
+		return err
+	}
+	e.wireFromStore(line, nodes, selections, inputs)
+	r, runCtx := e.begin(ctx, nodes)
+	r.goes("barman", false, func() error { return absorber.Absorb(runCtx, take) })
+	return interrupted(ctx, r.wait())
+}
+
+// fromStore lists the stages on the way back, and what comes after them.
+func fromStore(line Line, more ...Stage) []Stage {
+	stages := []Stage{line.Sinks[0]}
+	reversed := slices.Clone(line.Transforms)
+	slices.Reverse(reversed)
+	return append(append(stages, reversed...), more...)
+}
+
+func (e *Engine) wireFromStore(line Line, nodes []*node, selections []host.Selection, end []string) {
+	store, transforms := nodes[0], nodes[1:]
+	for _, t := range transforms {
+		t.operation = host.Decode()
+	}
+	store.operation = host.Read(selections)
+	store.lanes = host.Lanes{
+		Outputs: e.chain(line.lanes(), transforms, []host.Output{{Lanes: end, Required: true}}), NoRing: e.noRing,
+	}
+	// A sink that is optional on the way in is needed on the way back.
+	store.Optional = false
+}
