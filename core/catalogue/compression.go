@@ -1,0 +1,84 @@
+package catalogue
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+)
+
+// magic is how a compressed file begins.
+type magic struct {
+	name   string
+	prefix string
+}
+
+func magics() []magic {
+	return []magic{
+		{"bzip2", "BZh"},
+		{"gzip", "\x1f\x8b\x08"},
+		{"lz4", "\x04\x22\x4d\x18"},
+		{"snappy", "\xff\x06\x00\x00sNaPpY"},
+		{"xz", "\xfd7zXZ\x00"},
+		{"zstd", "\x28\xb5\x2f\xfd"},
+	}
+}
+
+func knownCompression(name string) bool {
+	for _, m := range magics() {
+		if m.name == name {
+			return true
+		}
+	}
+	return name == ""
+}
+
+// DetectCompression returns the name of the algorithm that made a file with
+// this beginning, or nothing. Ten bytes are enough. WAL itself begins with none
+// of these.
+func DetectCompression(beginning []byte) string {
+	for _, m := range magics() {
+		if bytes.HasPrefix(beginning, []byte(m.prefix)) {
+			return m.name
+		}
+	}
+	return ""
+}
+
+// detectEncryption recognises an OpenPGP message (RFC 9580, sections 4.2, 5.1
+// and 5.3) by its first packet: a session key, for a public key or a passphrase.
+func detectEncryption(beginning []byte) string {
+	if bytes.HasPrefix(beginning, []byte("-----BEGIN PGP MESSAGE")) {
+		return "gpg"
+	}
+	if len(beginning) < 4 {
+		return ""
+	}
+	var version byte
+	switch tag := beginning[0]; tag {
+	case 0x84, 0xc1, 0x8c, 0xc3: // one-byte length
+		version = beginning[2]
+	case 0x85, 0x8d: // two-byte length
+		version = beginning[3]
+	default:
+		return ""
+	}
+	if version >= 3 && version <= 6 {
+		return "gpg"
+	}
+	return ""
+}
+
+// identify reads the beginning of a stored WAL file. What is inside an
+// encrypted file cannot be told.
+func identify(f *os.File) (compression, encryption string, err error) {
+	beginning := make([]byte, 32)
+	n, err := io.ReadFull(f, beginning)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return "", "", err
+	}
+	if encryption = detectEncryption(beginning[:n]); encryption != "" {
+		return "", encryption, nil
+	}
+	return DetectCompression(beginning[:n]), "", nil
+}
