@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/test/pgtest"
 )
 
@@ -80,4 +81,46 @@ func cancelled(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return ctx
+}
+
+func connect(t *testing.T, conninfo string) *Conn {
+	t.Helper()
+	conn, err := Connect(t.Context(), conninfo, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+func replicate(t *testing.T, conninfo string) *Replication {
+	t.Helper()
+	replication, err := ConnectReplication(t.Context(), conninfo, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = replication.Close() })
+	return replication
+}
+
+func execute(t *testing.T, conn *Conn, statements ...string) {
+	t.Helper()
+	for _, sql := range statements {
+		if _, err := conn.pg.Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+}
+
+// refused checks the kind of an error and that it says each of parts.
+func refused(t *testing.T, err error, kind sdk.ErrorKind, parts ...string) {
+	t.Helper()
+	if got := sdk.KindOf(err); err == nil || got != kind {
+		t.Fatalf("got kind %v, want %v: %v", got, kind, err)
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q lacks %q", err, part)
+		}
+	}
 }
