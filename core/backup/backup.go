@@ -1,0 +1,264 @@
+package backup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/pipeline"
+	"github.com/barman-go/barman/core/postgres"
+	"github.com/barman-go/barman/core/server"
+	"github.com/barman-go/barman/core/version"
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/wal"
+)
+
+// Options are the choices of one backup.
+type Options struct {
+	// Name is a name for people, kept in the catalogue; may be empty.
+	Name string
+	// Jobs overrides how many objects are under way at once; 0 leaves it to the
+	// configuration.
+	Jobs int
+	// Progress is told how far the copy has come; may be nil.
+	Progress func(pipeline.Progress)
+}
+
+// run is one backup on its way.
+type run struct {
+	server  *server.Server
+	options Options
+	backup  *catalogue.Backup
+	facts   postgres.Facts
+	begun   time.Time
+	lost    []pipeline.Lost
+	suffix  string // of the stored tar files
+	stored  int64
+}
+
+// Run takes a base backup. It returns the backup as the catalogue has it, also
+// beside an error once it was registered; it is WAITING_FOR_WALS then, or
+// FAILED. Errors: Busy while another backup of the server runs.
+func Run(ctx context.Context, s *server.Server, options Options) (*catalogue.Backup, error) {
+	if options.Name != "" {
+		if err := catalogue.ValidBackupName(options.Name); err != nil {
+			return nil, err
+		}
+	}
+	facts, err := readFacts(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Catalogue.CreateDirectories(); err != nil {
+		return nil, err
+	}
+	lock, err := s.Catalogue.Lock(catalogue.LockBackup)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{server: s, options: options, facts: facts, begun: time.Now()}
+	err = r.locked(ctx)
+	return r.backup, errors.Join(err, lock.Release())
+}
+
+func readFacts(ctx context.Context, s *server.Server) (postgres.Facts, error) {
+	conn, err := s.Connect(ctx)
+	if err != nil {
+		return postgres.Facts{}, err
+	}
+	facts, err := conn.Facts(ctx)
+	if err == nil {
+		err = facts.Supported()
+	}
+	return facts, errors.Join(err, conn.Close())
+}
+
+// locked is what happens under the server's backup lock.
+func (r *run) locked(ctx context.Context) error {
+	if err := reap(r.server); err != nil {
+		return err
+	}
+	identity := catalogue.Identity{SystemID: r.facts.SystemID, Version: fmt.Sprint(r.facts.Major())}
+	if err := r.server.Catalogue.WriteIdentity(identity); err != nil {
+		return err
+	}
+	var err error
+	if r.backup, err = r.server.Catalogue.Create(r.begun); err != nil {
+		return err
+	}
+	r.server.Logger.Info("backup begins", "backup", r.backup.ID)
+	if err := r.take(ctx); err != nil {
+		return r.fail(ctx, err)
+	}
+	if err := r.hooks(ctx, sdk.PhasePost, nil); err != nil {
+		return err
+	}
+	r.server.Logger.Info("backup is stored", "backup", r.backup.ID, "size", catalogue.PrettySize(*r.backup.Size))
+	return nil
+}
+
+// take copies the data and records what is known of the backup.
+func (r *run) take(ctx context.Context) error {
+	if err := r.hooks(ctx, sdk.PhasePre, nil); err != nil {
+		return err
+	}
+	r.describe()
+	r.backup.State = catalogue.StateStarted
+	if err := r.server.Catalogue.Save(r.backup); err != nil {
+		return err
+	}
+	result, err := r.copy(ctx)
+	if err != nil {
+		return err
+	}
+	r.finish(result)
+	return r.server.Catalogue.Save(r.backup)
+}
+
+// describe fills in what is known before the copy begins.
+func (r *run) describe() {
+	b, f := r.backup, r.facts
+	b.Server, b.Name, b.Mode = r.server.Name(), r.options.Name, catalogue.ModePostgres
+	b.SystemID, b.Version, b.SegmentSize = f.SystemID, f.VersionNum, f.SegmentSize
+	b.PGData, b.ConfigFile, b.HBAFile, b.IdentFile, b.IncludedFiles = f.DataDirectory, f.ConfigFile, f.HBAFile, f.IdentFile, f.IncludedFiles
+	b.BeginTime = r.begun
+	for _, t := range f.Tablespaces {
+		b.Tablespaces = append(b.Tablespaces, catalogue.Tablespace{Name: t.Name, OID: t.OID, Location: t.Location})
+	}
+}
+
+// copy runs the pipeline. The receipts are durable when it returns.
+func (r *run) copy(ctx context.Context) (sdk.BackupResult, error) {
+	line := r.server.BackupLine()
+	if r.options.Jobs > 0 {
+		line.Lanes = r.options.Jobs
+	}
+	receipts, err := r.server.Catalogue.NewReceipts(r.backup.ID, header(line))
+	if err != nil {
+		return sdk.BackupResult{}, err
+	}
+	result, err := r.server.Engine.Backup(ctx, line, sdk.BackupRequest{
+		Prefix: prefix(r.backup.ID),
+		Label:  fmt.Sprintf("Barman backup %s %s", r.server.Name(), r.backup.ID),
+		Layout: r.layout(line),
+	}, pipeline.Observer{
+		Progress: r.options.Progress,
+		Receipts: func(stored []sdk.Receipt) error { return r.keep(receipts, stored) },
+		Lost: func(l pipeline.Lost) {
+			r.lost = append(r.lost, l)
+			r.server.Logger.Warn("an optional sink failed, the backup goes on without it", "backup", r.backup.ID, "sink", line.Sinks[l.Sink].Name, "reason", l.Reason)
+		},
+	})
+	if err != nil {
+		return result, errors.Join(err, receipts.Abort())
+	}
+	if result.SystemID != r.facts.SystemID {
+		return result, errors.Join(sdk.Errorf(sdk.Invalid, "conninfo leads to the cluster with system identifier %s, the backup source to %s: both must be the same server",
+			r.facts.SystemID, result.SystemID), receipts.Abort())
+	}
+	return result, receipts.Commit()
+}
+
+// layout is what the configuration says, else plain files; what transforms
+// make of them has to be tar files, which any tool can unpack.
+func (r *run) layout(line pipeline.Line) sdk.BackupLayout {
+	switch {
+	case r.server.Config.Backup.Layout != "":
+		return sdk.BackupLayout(r.server.Config.Backup.Layout)
+	case len(line.Transforms) > 0:
+		return sdk.LayoutTar
+	}
+	return sdk.LayoutPlain
+}
+
+// keep notes receipts of the first sink, the one that is read from.
+func (r *run) keep(w *catalogue.ReceiptsWriter, receipts []sdk.Receipt) error {
+	for _, receipt := range receipts {
+		if receipt.Output != 0 {
+			continue
+		}
+		r.stored += receipt.Size
+		if path.Base(receipt.SourceName) == "base.tar" {
+			r.suffix = strings.TrimPrefix(receipt.Name, receipt.SourceName)
+		}
+		err := w.Add(catalogue.ObjectReceipt{
+			Name: receipt.Name, Size: receipt.SourceSize, CRC32C: catalogue.Checksum(receipt.SourceCRC32C),
+			StoredSize: receipt.Size, StoredCRC32C: catalogue.Checksum(receipt.CRC32C),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish fills in what the source and the sinks reported.
+func (r *run) finish(result sdk.BackupResult) {
+	b := r.backup
+	b.Timeline, b.BeginLSN, b.EndLSN, b.Label = result.Timeline, result.BeginLSN, result.EndLSN, result.Label
+	b.EndTime = result.EndTime
+	if b.EndTime.IsZero() {
+		b.EndTime = time.Now()
+	}
+	if !result.BeginTime.IsZero() {
+		b.BeginTime = result.BeginTime
+	}
+	begin := wal.SegmentAt(b.Timeline, b.BeginLSN, b.SegmentSize)
+	// A backup that ends on a segment's boundary needs nothing of the segment
+	// that begins there.
+	end := wal.SegmentAt(b.Timeline, b.EndLSN-1, b.SegmentSize)
+	beginOffset, endOffset := int64(b.SegmentSize.Offset(b.BeginLSN)), int64(b.SegmentSize.Offset(b.EndLSN))
+	b.BeginWAL, b.EndWAL, b.BeginOffset, b.EndOffset = begin.Name(b.SegmentSize), end.Name(b.SegmentSize), &beginOffset, &endOffset
+	b.Tablespaces = tablespaces(b.Tablespaces, result.Tablespaces)
+	b.Compression = codec(r.suffix, result.Codec)
+	elapsed := time.Since(r.begun).Seconds()
+	b.CopyStats = catalogue.Dict{{Key: "copy_time", Value: elapsed}, {Key: "total_time", Value: elapsed}}
+	size := r.stored
+	b.Size, b.DeduplicatedSize = &size, &size
+	b.State = catalogue.StateWaitingForWALs
+}
+
+// tablespaces keeps the names that SQL told for the tablespaces that the copy
+// holds; one created in between has no name yet.
+func tablespaces(known []catalogue.Tablespace, copied []sdk.Tablespace) []catalogue.Tablespace {
+	var result []catalogue.Tablespace
+	for _, c := range copied {
+		t := catalogue.Tablespace{Name: fmt.Sprintf("tablespace_%d", c.OID), OID: c.OID, Location: c.Location}
+		for _, k := range known {
+			if k.OID == c.OID {
+				t.Name = k.Name
+			}
+		}
+		result = append(result, t)
+	}
+	return result
+}
+
+// codec is the compression of the tar files, by the name that backup.info has
+// for it.
+func codec(suffix, server string) string {
+	switch suffix {
+	case ".gz":
+		return "gzip"
+	case ".zst":
+		return "zstd"
+	case ".lz4":
+		return "lz4"
+	}
+	return server
+}
+
+func header(line pipeline.Line) catalogue.ReceiptsHeader {
+	h := catalogue.ReceiptsHeader{Program: "barman " + version.Version}
+	for _, s := range append(append([]pipeline.Stage{line.Source}, line.Transforms...), line.Sinks...) {
+		h.Chain = append(h.Chain, catalogue.ChainStage{Kind: s.Kind, Name: s.Name})
+	}
+	return h
+}
+
+// prefix is what the names of a backup's objects begin with.
+func prefix(id catalogue.BackupID) string { return "base/" + string(id) + "/" }

@@ -1,0 +1,107 @@
+// Package server puts together what a use case needs of one PostgreSQL server:
+// its configuration, its catalogue, its pipelines and its connections.
+package server
+
+import (
+	"context"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/config"
+	"github.com/barman-go/barman/core/pipeline"
+	"github.com/barman-go/barman/core/postgres"
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/schema"
+)
+
+// Server is a configured PostgreSQL server, ready for use.
+type Server struct {
+	// Config is its block of the configuration, with the defaults.
+	Config *config.Server
+	// Catalogue is where its backups and WAL are known.
+	Catalogue *catalogue.Server
+	// Engine runs its pipelines.
+	Engine *pipeline.Engine
+	// Logger is the log of what is done for it.
+	Logger hclog.Logger
+
+	loaded *config.Config
+}
+
+// Open prepares a server; it touches no file and starts nothing.
+func Open(loaded *config.Config, s *config.Server, engine *pipeline.Engine, logger hclog.Logger) (*Server, error) {
+	c, err := catalogue.Open(catalogue.Layout{
+		Name: s.Name, BackupDirectory: s.Directories.Backup, BasebackupsDirectory: s.Directories.Basebackups,
+		WALsDirectory: s.Directories.WALs, IncomingDirectory: s.Directories.IncomingWALs, StreamingDirectory: s.Directories.StreamingWALs,
+		ErrorsDirectory: s.Directories.Errors, LockDirectory: loaded.Global.LockDirectory,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Server{Config: s, Catalogue: c, Engine: engine, Logger: logger.Named(s.Name), loaded: loaded}, nil
+}
+
+// Name is the server's name.
+func (s *Server) Name() string { return s.Config.Name }
+
+// Connect opens a management connection.
+func (s *Server) Connect(ctx context.Context) (*postgres.Conn, error) {
+	return postgres.Connect(ctx, s.Config.Conninfo.Reveal(), "barman")
+}
+
+// ForStages is what the stages are told of the server.
+func (s *Server) ForStages() sdk.Server {
+	return sdk.Server{
+		Name: s.Name(), Directory: s.Config.Directories.Backup,
+		Conninfo: s.Config.Conninfo, StreamingConninfo: s.Config.StreamingConninfo,
+	}
+}
+
+// BackupLine is the pipeline of base backups.
+func (s *Server) BackupLine() pipeline.Line {
+	return pipeline.Line{
+		Server: s.ForStages(), Source: s.Stage(s.Config.Backup.Source), Transforms: s.stages(s.Config.Backup.Transforms),
+		Sinks: s.stages(s.Config.Backup.Sinks), Lanes: s.Config.Backup.Jobs,
+	}
+}
+
+// WALLine is the pipeline of WAL files, without a source: the core feeds it.
+func (s *Server) WALLine() pipeline.Line {
+	return pipeline.Line{
+		Server: s.ForStages(), Transforms: s.stages(s.Config.WAL.Transforms), Sinks: s.stages(s.Config.WAL.Sinks), Lanes: 1,
+	}
+}
+
+// Stage makes a stage of a pipeline from its block.
+func (s *Server) Stage(block config.Stage) pipeline.Stage {
+	return pipeline.Stage{
+		Kind: block.Kind, Name: block.Name, Settings: settings{block: block, loaded: s.loaded},
+		Optional: block.Kind == "sink" && !block.Required,
+	}
+}
+
+func (s *Server) stages(blocks []config.Stage) []pipeline.Stage {
+	var stages []pipeline.Stage
+	for _, block := range blocks {
+		stages = append(stages, s.Stage(block))
+	}
+	return stages
+}
+
+// settings are those of a block of the configuration.
+type settings struct {
+	block  config.Stage
+	loaded *config.Config
+}
+
+// Decode holds the block against the plugin's schema.
+func (s settings) Decode(described schema.Schema) ([]byte, error) {
+	values, diags := s.block.Decode(described)
+	return values, config.Check(diags, s.loaded.Files())
+}
+
+// Diagnose says where in the configuration the plugin's objections belong.
+func (s settings) Diagnose(found schema.Diagnostics) error {
+	return config.Check(s.block.Diagnose(found), s.loaded.Files())
+}
