@@ -142,7 +142,7 @@ func (b *Backup) Full() bool {
 func (b *Backup) Fail(action string, cause error) {
 	first, _, _ := strings.Cut(strings.TrimSpace(cause.Error()), "\n")
 	b.State = StateFailed
-	b.Error = oneLine(fmt.Sprintf("failure %s (%s)", action, strings.TrimSpace(first)))
+	b.Error = oneLine(fmt.Sprintf("failure %s (%s)", action, oneLine(first)))
 }
 
 // oneLine makes text fit for a line of backup.info.

@@ -79,7 +79,7 @@ func splitInfo(content []byte) (map[string]infoLine, error) {
 		if text == "" || strings.HasPrefix(text, "#") {
 			continue
 		}
-		if strings.ContainsRune(text, 0) || !utf8.ValidString(text) {
+		if strings.ContainsAny(text, "\r\x00") || !utf8.ValidString(text) {
 			return nil, &lineError{number, fmt.Errorf("%q is not text", clip(text))}
 		}
 		key, value, found := strings.Cut(text, "=")

@@ -79,7 +79,7 @@ func textField(key string, at func(*Backup) *string) infoField {
 			switch s := *at(b); {
 			case s == "":
 				return nullText, nil
-			case s == nullText, hasControl(s), strings.TrimSpace(s) != s, strings.ToValidUTF8(s, "") != s:
+			case s == nullText, strings.ContainsAny(s, "\n\r\x00"), strings.TrimSpace(s) != s, strings.ToValidUTF8(s, "") != s:
 				return "", fmt.Errorf("%q cannot be stored: expected one line of UTF-8 without white space around it", clip(s))
 			default:
 				return s, nil
