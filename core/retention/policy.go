@@ -65,14 +65,14 @@ func (u Unit) length() time.Duration {
 // Parse reads a policy: "REDUNDANCY n" or "RECOVERY WINDOW OF n DAYS", WEEKS
 // or MONTHS, in any case, n being 1 or more. Empty text is no policy.
 func Parse(text string) (Policy, error) {
-	words := strings.Fields(strings.ToUpper(text))
+	words := strings.Fields(text)
 	switch {
 	case len(words) == 0:
 		return Policy{}, nil
-	case len(words) == 2 && words[0] == "REDUNDANCY":
+	case len(words) == 2 && equal(words[0], "REDUNDANCY"):
 		n, err := parseCount(words[1])
 		return Policy{Redundancy: n}, err
-	case len(words) == 5 && words[0] == "RECOVERY" && words[1] == "WINDOW" && words[2] == "OF":
+	case len(words) == 5 && equal(words[0], "RECOVERY") && equal(words[1], "WINDOW") && equal(words[2], "OF"):
 		n, err := parseCount(words[3])
 		if err != nil {
 			return Policy{}, err
@@ -89,7 +89,7 @@ func Parse(text string) (Policy, error) {
 // ParseInterval reads a length of time: "n HOURS", DAYS, WEEKS or MONTHS (of 31
 // days), in any case, n being 1 or more.
 func ParseInterval(text string) (time.Duration, error) {
-	words := strings.Fields(strings.ToUpper(text))
+	words := strings.Fields(text)
 	if len(words) != 2 {
 		return 0, fmt.Errorf("%q is not n HOURS, DAYS, WEEKS or MONTHS", text)
 	}
@@ -114,12 +114,14 @@ func parseCount(text string) (int, error) {
 
 func parseUnit(word string) (Unit, bool) {
 	for _, u := range []Unit{Hours, Days, Weeks, Months} {
-		if word == u.String() || word+"S" == u.String() {
+		if equal(word, u.String()) || equal(word+"S", u.String()) {
 			return u, true
 		}
 	}
 	return 0, false
 }
+
+func equal(word, keyword string) bool { return strings.EqualFold(word, keyword) }
 
 // IsZero tells whether there is no policy.
 func (p Policy) IsZero() bool { return p == Policy{} }

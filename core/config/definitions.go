@@ -1,0 +1,98 @@
+package config
+
+import (
+	"time"
+
+	"github.com/barman-go/barman/sdk/schema"
+)
+
+// The structs of this file are the core's own blocks, in the tags of
+// schema.Of. Their text is the reference documentation.
+
+type barmanBlock struct {
+	Home          string   `hcl:"home,optional" default:"/var/lib/barman" doc:"Directory below which every server has its own."`
+	LockDirectory string   `hcl:"lock_directory,optional" doc:"Directory of the lock files. Default: home."`
+	PluginDirs    []string `hcl:"plugin_dirs,optional" doc:"Directories that are searched for plugins, in order. Default: the directory of the barman binary."`
+	LogFile       string   `hcl:"log_file,optional" doc:"File that the log is appended to. Default: standard error."`
+	LogLevel      string   `hcl:"log_level,optional" default:"info" doc:"The least severe messages to log: trace, debug, info, warn or error."`
+}
+
+type pluginBlock struct {
+	Path   string `hcl:"path,optional" doc:"Absolute path of the binary. Default: barman-plugin-<kind>-<name> in plugin_dirs."`
+	SHA256 string `hcl:"sha256,optional" doc:"Checksum that the binary must have, in hexadecimal; any other binary is refused."`
+}
+
+type serverBlock struct {
+	Description           string          `hcl:"description,optional" doc:"A line for people, shown in lists."`
+	Active                bool            `hcl:"active,optional" default:"true" doc:"False leaves the server alone: no backup, no WAL, no maintenance."`
+	Conninfo              string          `hcl:"conninfo" doc:"libpq connection string of the management connection: keywords and values or a URI."`
+	StreamingConninfo     string          `hcl:"streaming_conninfo,optional" doc:"libpq connection string for the replication protocol. Default: conninfo."`
+	BackupDirectory       string          `hcl:"backup_directory,optional" doc:"The server's directory. Default: home and the server's name."`
+	BasebackupsDirectory  string          `hcl:"basebackups_directory,optional" doc:"Directory of the base backups. Default: base in backup_directory."`
+	WALsDirectory         string          `hcl:"wals_directory,optional" doc:"Directory of the WAL archive. Default: wals in backup_directory."`
+	IncomingWALsDirectory string          `hcl:"incoming_wals_directory,optional" doc:"Directory that archive_command delivers into. Default: incoming in backup_directory."`
+	StreamingWALDirectory string          `hcl:"streaming_wals_directory,optional" doc:"Directory that WAL is received in. Default: streaming in backup_directory."`
+	ErrorsDirectory       string          `hcl:"errors_directory,optional" doc:"Directory of WAL files that cannot be archived. Default: errors in backup_directory."`
+	CheckTimeout          time.Duration   `hcl:"check_timeout,optional" default:"30s" doc:"How long the checks of the server may take; 0s means without limit."`
+	LastBackupMaximumAge  string          `hcl:"last_backup_maximum_age,optional" doc:"Checks fail when the newest backup is older: n HOURS, DAYS, WEEKS or MONTHS."`
+	LastBackupMinimumSize schema.ByteSize `hcl:"last_backup_minimum_size,optional" doc:"Checks fail when the newest backup is smaller."`
+	LastWALMaximumAge     string          `hcl:"last_wal_maximum_age,optional" doc:"Checks fail when the newest archived WAL file is older: n HOURS, DAYS, WEEKS or MONTHS."`
+}
+
+type backupBlock struct {
+	Jobs   int    `hcl:"jobs,optional" default:"1" doc:"How many objects are copied at once."`
+	Layout string `hcl:"layout,optional" doc:"Form in which a backup is stored: plain (every file by itself) or tar (one archive for each tablespace). Default: what suits the pipeline."`
+}
+
+type walBlock struct {
+	Archive bool `hcl:"archive,optional" default:"true" doc:"Archive the WAL files that archive_command delivers into incoming_wals_directory."`
+}
+
+type retentionBlock struct {
+	Policy            string `hcl:"policy,optional" doc:"REDUNDANCY n or RECOVERY WINDOW OF n DAYS, WEEKS or MONTHS. Default: every backup is kept."`
+	MinimumRedundancy int    `hcl:"minimum_redundancy,optional" default:"0" doc:"How many backups are kept whatever the policy says, and checked for."`
+}
+
+type recoveryBlock struct {
+	Options []string `hcl:"options,optional" doc:"\"get-wal\": fetch WAL from Barman during recovery instead of copying it beforehand."`
+}
+
+// The settings of a stage's block that are the core's and not the plugin's.
+
+type sinkBlock struct {
+	Required bool `hcl:"required,optional" default:"true" doc:"False lets a backup or WAL file count as stored when this sink failed. At least one sink of a pipeline is required."`
+}
+
+type hookBlock struct {
+	Plugin string `hcl:"plugin,optional" default:"script" doc:"Name of the hook plugin; the other settings of the block are the plugin's."`
+	Retry  bool   `hcl:"retry,optional" default:"false" doc:"Try again until the hook succeeds. The plugin does the trying, when it can."`
+}
+
+// serverBlocks are the decoded blocks of one server, its defaults filled in.
+type serverBlocks struct {
+	Server    serverBlock
+	Backup    backupBlock
+	WAL       walBlock
+	Retention retentionBlock
+	Recovery  recoveryBlock
+}
+
+const optionGetWAL = "get-wal"
+
+func logLevels() []string { return []string{"trace", "debug", "info", "warn", "error"} }
+
+func layouts() []string { return []string{"plain", "tar"} }
+
+func recoveryOptions() []string { return []string{optionGetWAL} }
+
+func pluginKinds() []string {
+	return []string{kindSource, kindTransform, kindSink, kindHook}
+}
+
+func hookEvents() []string {
+	var events []string
+	for _, operation := range []string{"backup", "delete", "archive", "wal_delete", "recovery"} {
+		events = append(events, "pre_"+operation, "post_"+operation)
+	}
+	return events
+}

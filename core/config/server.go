@@ -1,0 +1,113 @@
+package config
+
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/barman-go/barman/core/retention"
+	"github.com/barman-go/barman/sdk/schema"
+)
+
+// Server is a PostgreSQL server that Barman looks after.
+type Server struct {
+	// Name is a single safe path element; it names the server's directory.
+	Name string
+	// Description is shown in lists.
+	Description string
+	// Active is false when the server is to be left alone.
+	Active bool
+	// Conninfo is the libpq connection string of the management connection.
+	Conninfo schema.Secret
+	// StreamingConninfo is the libpq connection string for the replication
+	// protocol.
+	StreamingConninfo schema.Secret
+	// Directories are where the server's files are.
+	Directories Directories
+	// CheckTimeout bounds the checks of the server; 0 means no bound.
+	CheckTimeout time.Duration
+	// LastBackupMaximumAge, LastBackupMinimumSize and LastWALMaximumAge are
+	// limits that checks hold against; 0 means none.
+	LastBackupMaximumAge, LastWALMaximumAge time.Duration
+	// LastBackupMinimumSize is the least a complete backup may measure.
+	LastBackupMinimumSize schema.ByteSize
+	// Backup is the pipeline of base backups.
+	Backup BackupPipeline
+	// WAL is the pipeline of WAL files.
+	WAL WALPipeline
+	// Retention tells which backups are kept.
+	Retention Retention
+	// Recovery tells how backups are recovered.
+	Recovery Recovery
+	// Hooks are called in this order: those of the defaults block, then the
+	// server's own.
+	Hooks []Hook
+	// DefRange is where the server's block begins.
+	DefRange hcl.Range
+
+	blocks serverBlocks
+	places *settings
+}
+
+// Directories are absolute and clean paths; no two servers share one.
+type Directories struct {
+	// Backup holds all the others by default.
+	Backup string
+	// Basebackups holds base backups.
+	Basebackups string
+	// WALs is the WAL archive.
+	WALs string
+	// IncomingWALs is where archive_command delivers.
+	IncomingWALs string
+	// StreamingWALs is where WAL is received.
+	StreamingWALs string
+	// Errors is where WAL files that cannot be archived are kept.
+	Errors string
+}
+
+// BackupPipeline is source, transforms and sinks of base backups.
+type BackupPipeline struct {
+	// Source reads the server.
+	Source Stage
+	// Transforms are in the order of a backup; recovery goes through them
+	// backwards.
+	Transforms []Stage
+	// Sinks are at least one, of which at least one is required. The first is
+	// the one that is read from first.
+	Sinks []Stage
+	// Jobs is how many objects are under way at once, 1 or more.
+	Jobs int
+	// Layout is plain or tar; empty leaves it to the core.
+	Layout string
+}
+
+// WALPipeline is sources, transforms and sinks of WAL files.
+type WALPipeline struct {
+	// Archive is true when files delivered into the incoming directory are
+	// archived.
+	Archive bool
+	// Source streams WAL; nil when WAL is not streamed.
+	Source *Stage
+	// Transforms are in the order of archiving.
+	Transforms []Stage
+	// Sinks are at least one, of which at least one is required.
+	Sinks []Stage
+}
+
+// Retention tells which backups are kept.
+type Retention struct {
+	// Policy is the zero Policy when every backup is kept.
+	Policy retention.Policy
+	// MinimumRedundancy is how many backups are kept whatever the policy says.
+	MinimumRedundancy int
+}
+
+// Recovery tells how backups are recovered.
+type Recovery struct {
+	// Options is empty or holds "get-wal": WAL is fetched from Barman during
+	// recovery and not copied beforehand.
+	Options []string
+}
+
+// GetWAL tells whether WAL is fetched from Barman during recovery.
+func (r Recovery) GetWAL() bool { return contains(r.Options, optionGetWAL) }

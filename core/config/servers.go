@@ -1,0 +1,228 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/barman-go/barman/core/retention"
+	"github.com/barman-go/barman/sdk/schema"
+)
+
+var serverName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}$`)
+
+// maxJobs is far above what is of use and far below what exhausts descriptors.
+const maxJobs = 64
+
+func (l *loader) decodeServers() {
+	if l.defaults != nil && len(l.servers) == 0 {
+		l.readLayer(l.defaults.Body, l.defaults.DefRange, forServer(l.ctx, "example"))
+	}
+	places := map[string]hcl.Range{}
+	for _, block := range l.servers {
+		name := block.Labels[0]
+		l.checkServerName(name, block.LabelRanges[0])
+		if first, taken := places[name]; taken {
+			detail := fmt.Sprintf("There is already a server %q at %s.", name, position(first))
+			l.add(mistake(block.DefRange, "Duplicate server", detail))
+			continue
+		}
+		places[name] = block.DefRange
+		l.config.Servers = append(l.config.Servers, l.decodeServer(block))
+	}
+}
+
+func (l *loader) checkServerName(name string, where hcl.Range) {
+	switch {
+	case name == "all":
+		l.add(mistake(where, "Reserved server name", `"all" stands for all servers on the command line; choose another name.`))
+	case !serverName.MatchString(name):
+		detail := fmt.Sprintf("%q cannot name a server, for it names a directory too: letters, digits, hyphens, underscores and dots, not a dot or a hyphen first.", name)
+		l.add(mistake(where, "Invalid server name", detail))
+	}
+}
+
+func (l *loader) decodeServer(block *hcl.Block) *Server {
+	name := block.Labels[0]
+	owner := fmt.Sprintf("server %q", name)
+	ctx := forServer(l.ctx, name)
+	read := l.readLayer(block.Body, block.DefRange, ctx)
+	if l.defaults != nil {
+		read = read.over(l.readLayer(l.defaults.Body, l.defaults.DefRange, ctx))
+	}
+	var b serverBlocks
+	l.decode(l.sections.server, read.server, &b.Server, owner)
+	l.decode(l.sections.backup, read.backup.settings, &b.Backup, "backup of "+owner)
+	l.decode(l.sections.wal, read.wal.settings, &b.WAL, "wal of "+owner)
+	l.decode(l.sections.retention, read.retention, &b.Retention, "retention of "+owner)
+	l.decode(l.sections.recovery, read.recovery, &b.Recovery, "recovery of "+owner)
+
+	l.checkConnections(read.server, &b.Server)
+	l.fillDirectories(read.server, &b.Server, name)
+	s := &Server{
+		Name: name, Description: b.Server.Description, Active: b.Server.Active,
+		Conninfo: schema.Secret(b.Server.Conninfo), StreamingConninfo: schema.Secret(b.Server.StreamingConninfo),
+		Directories:           b.Server.directories(),
+		CheckTimeout:          b.Server.CheckTimeout,
+		LastBackupMaximumAge:  l.interval(read.server, "last_backup_maximum_age", b.Server.LastBackupMaximumAge),
+		LastWALMaximumAge:     l.interval(read.server, "last_wal_maximum_age", b.Server.LastWALMaximumAge),
+		LastBackupMinimumSize: b.Server.LastBackupMinimumSize,
+		Retention:             l.retention(read.retention, b.Retention),
+		Recovery:              l.recovery(read.recovery, b.Recovery),
+		Hooks:                 read.hooks,
+		DefRange:              block.DefRange,
+	}
+	s.Backup, s.WAL = l.pipelines(read, b, block.DefRange, ctx)
+	s.blocks, s.places = b, read.server
+	return s
+}
+
+// checkConnections checks the connection strings and fills in the second.
+func (l *loader) checkConnections(s *settings, b *serverBlock) {
+	b.StreamingConninfo = cmp.Or(b.StreamingConninfo, b.Conninfo)
+	for name, conninfo := range map[string]string{"conninfo": b.Conninfo, "streaming_conninfo": b.StreamingConninfo} {
+		v, given := s.attributes[name]
+		if !given || v.broken {
+			continue
+		}
+		if err := checkConninfo(conninfo); err != nil {
+			l.add(mistake(v.whole, "Invalid connection string", fmt.Sprintf("%q: %v.", name, err)))
+		}
+		if v.literal && l.exposed[v.whole.Filename] && HasPassword(schema.Secret(conninfo)) {
+			l.add(exposed(v.whole, name))
+		}
+	}
+}
+
+func (l *loader) fillDirectories(s *settings, b *serverBlock, name string) {
+	b.BackupDirectory = l.absolute(s, "backup_directory", cmp.Or(b.BackupDirectory, filepath.Join(l.config.Global.Home, name)))
+	for attribute, field := range b.subdirectories() {
+		*field.path = l.absolute(s, attribute, cmp.Or(*field.path, filepath.Join(b.BackupDirectory, field.fallback)))
+	}
+}
+
+type subdirectory struct {
+	path     *string
+	fallback string
+}
+
+func (b *serverBlock) subdirectories() map[string]subdirectory {
+	return map[string]subdirectory{
+		"basebackups_directory":    {&b.BasebackupsDirectory, "base"},
+		"wals_directory":           {&b.WALsDirectory, "wals"},
+		"incoming_wals_directory":  {&b.IncomingWALsDirectory, "incoming"},
+		"streaming_wals_directory": {&b.StreamingWALDirectory, "streaming"},
+		"errors_directory":         {&b.ErrorsDirectory, "errors"},
+	}
+}
+
+func (b *serverBlock) directories() Directories {
+	return Directories{
+		Backup: b.BackupDirectory, Basebackups: b.BasebackupsDirectory, WALs: b.WALsDirectory,
+		IncomingWALs: b.IncomingWALsDirectory, StreamingWALs: b.StreamingWALDirectory, Errors: b.ErrorsDirectory,
+	}
+}
+
+func (l *loader) interval(s *settings, name, text string) time.Duration {
+	if text == "" {
+		return 0
+	}
+	d, err := retention.ParseInterval(text)
+	if err != nil {
+		l.add(mistake(s.place(name), "Invalid interval", fmt.Sprintf("%q: %v.", name, err)))
+	}
+	return d
+}
+
+func (l *loader) retention(s *settings, b retentionBlock) Retention {
+	policy, err := retention.Parse(b.Policy)
+	if err != nil {
+		l.add(mistake(s.place("policy"), "Invalid retention policy", fmt.Sprintf(`"policy": %v.`, err)))
+	}
+	if b.MinimumRedundancy < 0 {
+		l.add(mistake(s.place("minimum_redundancy"), "Wrong value", `"minimum_redundancy" must be 0 or more.`))
+	}
+	return Retention{Policy: policy, MinimumRedundancy: b.MinimumRedundancy}
+}
+
+func (l *loader) recovery(s *settings, b recoveryBlock) Recovery {
+	for _, option := range b.Options {
+		l.choice(s, "options", option, recoveryOptions())
+	}
+	return Recovery{Options: b.Options}
+}
+
+// pipelines fills the places that nobody filled: the source pgbasebackup and
+// the sink posix. WAL is streamed only when a source says so.
+func (l *loader) pipelines(read layer, b serverBlocks, where hcl.Range, ctx *hcl.EvalContext) (BackupPipeline, WALPipeline) {
+	if b.Backup.Jobs < 1 || b.Backup.Jobs > maxJobs {
+		l.add(mistake(read.backup.settings.place("jobs"), "Wrong value", fmt.Sprintf(`"jobs" must be from 1 to %d.`, maxJobs)))
+	}
+	if b.Backup.Layout != "" {
+		l.choice(read.backup.settings, "layout", b.Backup.Layout, layouts())
+	}
+	backup := BackupPipeline{
+		Transforms: read.backup.transforms, Sinks: l.sinks(read.backup, where, ctx), Jobs: b.Backup.Jobs, Layout: b.Backup.Layout,
+		Source: absentStage(kindSource, "pgbasebackup", where, ctx),
+	}
+	if read.backup.source != nil {
+		backup.Source = *read.backup.source
+	}
+	wal := WALPipeline{
+		Archive: b.WAL.Archive, Source: read.wal.source, Transforms: read.wal.transforms, Sinks: l.sinks(read.wal, where, ctx),
+	}
+	if !wal.Archive && wal.Source == nil {
+		detail := `No WAL would be kept and no backup could be recovered: set "archive" to true or stream WAL with a source.`
+		l.add(mistake(read.wal.settings.place("archive"), "No WAL", detail))
+	}
+	return backup, wal
+}
+
+func (l *loader) sinks(p pipeline, where hcl.Range, ctx *hcl.EvalContext) []Stage {
+	if len(p.sinks) == 0 {
+		return []Stage{absentStage(kindSink, "posix", where, ctx)}
+	}
+	for _, s := range p.sinks {
+		if s.Required {
+			return p.sinks
+		}
+	}
+	l.add(mistake(p.sinks[0].DefRange, "No required sink", "At least one sink of a pipeline must be required, or nothing need be stored at all."))
+	return p.sinks
+}
+
+// checkDirectories refuses two purposes for one directory. Paths are compared as
+// they are written: what is behind symbolic links is not looked at.
+func (l *loader) checkDirectories() {
+	type user struct {
+		what  string
+		where hcl.Range
+	}
+	users := map[string]user{}
+	for _, s := range l.config.Servers {
+		claim := func(attribute, path string) bool {
+			u := user{fmt.Sprintf("%s of server %q", attribute, s.Name), s.places.place(attribute)}
+			first, taken := users[path]
+			if taken {
+				detail := fmt.Sprintf("%s is %s and also %s (%s). Every directory has one purpose.", path, u.what, first.what, position(first.where))
+				l.add(mistake(u.where, "Shared directory", detail))
+				return false
+			}
+			users[path] = u
+			return true
+		}
+		d := s.Directories
+		if !claim("backup_directory", d.Backup) {
+			continue // all that is below it would be told of too
+		}
+		claim("basebackups_directory", d.Basebackups)
+		claim("wals_directory", d.WALs)
+		claim("incoming_wals_directory", d.IncomingWALs)
+		claim("streaming_wals_directory", d.StreamingWALs)
+		claim("errors_directory", d.Errors)
+	}
+}

@@ -1,0 +1,6 @@
+defaults {
+  retentoin {}
+  backup {
+    jobs = "many"
+  }
+}

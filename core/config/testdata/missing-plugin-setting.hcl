@@ -1,0 +1,10 @@
+server "main" {
+  conninfo = "host=pg"
+  backup {
+    transform "compress" {}
+    sink "s3" {
+      url = null
+      rule {}
+    }
+  }
+}

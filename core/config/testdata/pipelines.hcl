@@ -1,0 +1,17 @@
+server "main" {
+  conninfo = "host=pg"
+  backup {
+    sink "posix" {
+      required = false
+    }
+    transform "../compress" {}
+    transform {}
+  }
+  wal {
+    archive = false
+  }
+  hook "pre_bakup" {}
+  hook "post_wal_delete" {
+    plugin = "a/b"
+  }
+}

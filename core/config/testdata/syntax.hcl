@@ -1,0 +1,3 @@
+server "main" {
+  conninfo = "host=pg
+}

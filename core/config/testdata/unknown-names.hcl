@@ -1,0 +1,15 @@
+barmen {}
+
+barman {
+  homes = "/srv"
+}
+
+server "main" {
+  conninfo   = "host=pg"
+  desciption = "x"
+  wal {
+    archiv = true
+    sourc "pgreceivewal" {}
+  }
+  retentio {}
+}

@@ -1,0 +1,12 @@
+server "main" {
+  conninfo = "host=pg"
+  backup {
+    transform "compress" {
+      codec = "zstd"
+      level = "high"
+    }
+    sink "posix" {
+      required = "maybe"
+    }
+  }
+}
