@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/gzip"
+)
+
+// Every member that we write has this header (RFC 1952, section 2.3): deflate,
+// an extra field, no time, unknown system. The extra field holds one subfield,
+// "BM": a byte of flags and the size of the whole member, so that members can
+// be found without inflating them.
+const (
+	gzipHeaderSize  = 10 + 2 + 4 + 5
+	gzipTrailerSize = 8
+	gzipMore        = 1 // flag: another member of the same object follows
+)
+
+var gzipHeader = [gzipHeaderSize]byte{0x1f, 0x8b, 8, 4, 9: 255, 10: 9, 12: 'B', 13: 'M', 14: 5}
+
+// gzipEncoder makes one gzip member of each chunk.
+type gzipEncoder struct{ level int }
+
+func (g gzipEncoder) encode(w *worker, out, in []byte, at place) ([]byte, error) {
+	start := len(out)
+	out, err := w.deflate.append(append(out, gzipHeader[:]...), in, g.level)
+	if err != nil {
+		return nil, fmt.Errorf("gzip: %w", err)
+	}
+	out = binary.LittleEndian.AppendUint32(out, crc32.ChecksumIEEE(in))
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(in)))
+	member := out[start:]
+	if !at.last {
+		member[16] = gzipMore
+	}
+	binary.LittleEndian.PutUint32(member[17:], uint32(len(member)))
+	return out, nil
+}
+
+// deflater is a worker's flate.Writer, of the level of its only user.
+type deflater struct{ w *flate.Writer }
+
+func (d *deflater) append(out, in []byte, level int) ([]byte, error) {
+	b := bytes.NewBuffer(out)
+	if d.w == nil {
+		w, err := flate.NewWriter(b, level)
+		if err != nil {
+			return nil, err
+		}
+		d.w = w
+	} else {
+		d.w.Reset(b)
+	}
+	if _, err := d.w.Write(in); err != nil {
+		return nil, err
+	}
+	if err := d.w.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// inflater is a worker's decompressor of members.
+type inflater struct{ r io.ReadCloser }
+
+// decode inflates one whole member.
+func (i *inflater) decode(out, member []byte) ([]byte, error) {
+	if len(member) < gzipHeaderSize+gzipTrailerSize {
+		return nil, corruptf("gzip: a member of %d bytes is too small", len(member))
+	}
+	trailer := member[len(member)-gzipTrailerSize:]
+	data := bytes.NewReader(member[gzipHeaderSize : len(member)-gzipTrailerSize])
+	if i.r == nil {
+		i.r = flate.NewReader(data)
+	} else if err := i.r.(flate.Resetter).Reset(data, nil); err != nil {
+		return nil, fmt.Errorf("gzip: %w", err)
+	}
+	n, err := io.ReadFull(i.r, out[:cap(out)])
+	out = out[:n]
+	switch {
+	case err == nil:
+		return nil, corruptf("gzip: a member holds more than %d bytes, which its size does not allow", n)
+	case err != io.EOF && err != io.ErrUnexpectedEOF:
+		return nil, corruptf("gzip: %v", err)
+	case data.Len() > 0:
+		return nil, corruptf("gzip: a member's data ends %d bytes before the member", data.Len())
+	case binary.LittleEndian.Uint32(trailer[4:]) != uint32(n):
+		return nil, corruptf("gzip: a member holds %d bytes instead of %d", n, binary.LittleEndian.Uint32(trailer[4:]))
+	case binary.LittleEndian.Uint32(trailer) != crc32.ChecksumIEEE(out):
+		return nil, corruptf("gzip: a member's checksum is wrong")
+	}
+	return out, nil
+}
+
+// gzipSplitter finds the members of a gzip stream.
+type gzipSplitter struct {
+	r *bufio.Reader
+	// more is set when the last member said that another one follows.
+	more bool
+}
+
+func (g *gzipSplitter) next(s *slot) (piece, error) {
+	head, err := g.r.Peek(gzipHeaderSize)
+	switch {
+	case err != nil && err != io.EOF:
+		return piece{}, err
+	case len(head) == 0 && g.more:
+		return piece{}, corruptf("gzip: the data ends after a member that says another one follows")
+	case len(head) == 0:
+		return piece{}, io.EOF
+	}
+	size, more, ours := gzipMemberSize(head)
+	g.more = more
+	if !ours {
+		return g.stream()
+	}
+	n, err := io.ReadFull(g.r, s.in[:size])
+	s.in = s.in[:n]
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return piece{}, corruptf("gzip: the data ends within a member, after %d of %d bytes", n, size)
+	}
+	if err != nil {
+		return piece{}, err
+	}
+	return piece{work: func(w *worker, s *slot) error { return s.replaceOut(w.inflate.decode(s.out[:0], s.in)) }}, nil
+}
+
+// gzipMemberSize reads what gzipEncoder says about a member.
+func gzipMemberSize(head []byte) (size int, more, ours bool) {
+	if len(head) < gzipHeaderSize || !bytes.Equal(head[:16], gzipHeader[:16]) {
+		return 0, false, false
+	}
+	size = int(binary.LittleEndian.Uint32(head[17:]))
+	return size, head[16]&gzipMore != 0, size >= gzipHeaderSize+gzipTrailerSize && size <= slotSize
+}
+
+// stream decompresses one member of unknown size.
+func (g *gzipSplitter) stream() (piece, error) {
+	r, err := gzip.NewReader(g.r)
+	if err != nil {
+		return piece{}, corruptf("gzip: %v", err)
+	}
+	r.Multistream(false)
+	return piece{stream: &stream{name: "gzip", r: r, close: func() {}}}, nil
+}
