@@ -148,7 +148,7 @@ func wantKind(t testing.TB, err error, kind sdk.ErrorKind, parts ...string) {
 func wantNoTemporaryFiles(t testing.TB, root string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-		if strings.HasSuffix(path, tempSuffix) {
+		if strings.HasPrefix(filepath.Base(path), ".") && strings.HasSuffix(path, tempSuffix) {
 			t.Errorf("%s was left behind", path)
 		}
 		return err
