@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/barman-go/barman/sdk"
@@ -54,14 +55,10 @@ func holdLock(t *testing.T, path string) (pid int, end func()) {
 	if err != nil || line != "locked\n" {
 		t.Fatalf("other process: %q, %v", line, err)
 	}
-	ended := false
-	end = func() {
-		if !ended {
-			ended = true
-			_ = in.Close()
-			_ = cmd.Wait()
-		}
-	}
+	end = sync.OnceFunc(func() {
+		_ = in.Close()
+		_ = cmd.Wait()
+	})
 	t.Cleanup(end)
 	return cmd.Process.Pid, end
 }
