@@ -65,3 +65,22 @@ func (e *Engine) wireFromStore(line Line, nodes []*node, selections []host.Selec
 	// A sink that is optional on the way in is needed on the way back.
 	store.Optional = false
 }
+
+// Find lists what a sink stores under any of the prefixes.
+func (e *Engine) Find(ctx context.Context, server sdk.Server, sink Stage, prefixes ...string) ([]sdk.Object, error) {
+	nodes, err := e.launch(ctx, server, sink)
+	if err != nil {
+		return nil, err
+	}
+	defer stop(nodes)
+	var found []sdk.Object
+	for _, prefix := range prefixes {
+		for object, err := range nodes[0].plugin.List(ctx, prefix) {
+			if err != nil {
+				return nil, &Failure{Stage: sink.label(), Err: err}
+			}
+			found = append(found, object)
+		}
+	}
+	return found, nil
+}

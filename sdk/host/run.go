@@ -7,15 +7,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	pb "google.golang.org/protobuf/proto"
 
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/proto"
 	"github.com/barman-go/barman/sdk/wal"
 )
-
-// hungAfter is how long a running stage may give no sign of life; it gives five
-// a second.
-const hungAfter = 30 * time.Second
 
 // cleanUpTime is how long a cancelled operation may take to clean up.
 const cleanUpTime = 10 * time.Second
@@ -59,13 +56,15 @@ type Selection struct {
 	Prefix bool
 	// Rename takes the place of Name in the emitted object's name.
 	Rename string
+	// Tar emits the object as sdk.KindTar: a store may not know what it holds.
+	Tar bool
 }
 
 // Read emits stored objects.
 func Read(selections []Selection) Operation {
 	read := &proto.Read{}
 	for _, s := range selections {
-		read.Selections = append(read.Selections, &proto.Selection{Name: s.Name, Prefix: s.Prefix, Rename: s.Rename})
+		read.Selections = append(read.Selections, &proto.Selection{Name: s.Name, Prefix: s.Prefix, Rename: s.Rename, Tar: s.Tar})
 	}
 	return Operation{&proto.RunRequest{Operation: &proto.RunRequest_Read{Read: read}}}
 }
@@ -101,39 +100,32 @@ type Events struct {
 
 // Run carries out an operation and returns when the stage has ended it.
 func (s *Stage) Run(ctx context.Context, op Operation, lanes Lanes, events Events) error {
-	request := op.request
+	request := pb.CloneOf(op.request)
 	request.Inputs, request.NoRing = lanes.Inputs, lanes.NoRing
 	for _, o := range lanes.Outputs {
 		request.Outputs = append(request.Outputs, &proto.Output{Lanes: o.Lanes, Required: o.Required})
 	}
 	// The stream outlives ctx, so that the stage can clean up and say so.
-	streamCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	streamCtx, cancel := s.watched(context.WithoutCancel(ctx))
 	defer cancel(nil)
 	stream, err := s.control.Run(streamCtx, request)
 	if err != nil {
 		return s.explain(streamCtx, err)
 	}
 	release := context.AfterFunc(ctx, func() {
-		if _, err := s.control.Cancel(streamCtx, &proto.CancelRequest{}); err != nil {
-			cancel(context.Cause(ctx))
-			return
-		}
-		select {
-		case <-streamCtx.Done():
-		case <-time.After(cleanUpTime):
-			cancel(sdk.Errorf(sdk.Cancelled, "did not stop within %s of being told to", cleanUpTime))
-		}
+		cancelCtx, done := context.WithTimeout(streamCtx, cleanUpTime)
+		defer done()
+		// A stage that does not even take the request is given up like one that
+		// does not obey it.
+		_, _ = s.control.Cancel(cancelCtx, &proto.CancelRequest{})
+		<-cancelCtx.Done()
+		cancel(sdk.Errorf(sdk.Cancelled, "did not stop within %s of being told to", cleanUpTime))
 	})
 	defer release()
-	watchdog := time.AfterFunc(hungAfter, func() {
-		cancel(sdk.Errorf(sdk.Unavailable, "hangs: no sign of life for %s", hungAfter))
-	})
-	defer watchdog.Stop()
-	err = receive(stream, events, func() { watchdog.Reset(hungAfter) })
-	return s.explain(streamCtx, err)
+	return s.explain(streamCtx, receive(stream, events))
 }
 
-func receive(stream grpc.ServerStreamingClient[proto.Event], events Events, alive func()) error {
+func receive(stream grpc.ServerStreamingClient[proto.Event], events Events) error {
 	for {
 		event, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -142,7 +134,6 @@ func receive(stream grpc.ServerStreamingClient[proto.Event], events Events, aliv
 		if err != nil {
 			return err
 		}
-		alive()
 		switch e := event.Event.(type) {
 		case *proto.Event_Progress:
 			if events.Progress != nil {

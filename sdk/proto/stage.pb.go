@@ -1298,6 +1298,7 @@ type Selection struct {
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // an object's name, or with prefix set the beginning of names
 	Prefix        bool                   `protobuf:"varint,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	Rename        string                 `protobuf:"bytes,3,opt,name=rename,proto3" json:"rename,omitempty"` // what name is replaced by in the emitted object's name
+	Tar           bool                   `protobuf:"varint,4,opt,name=tar,proto3" json:"tar,omitempty"`      // emit it as a tar archive: a store may not know what it holds
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1351,6 +1352,13 @@ func (x *Selection) GetRename() string {
 		return x.Rename
 	}
 	return ""
+}
+
+func (x *Selection) GetTar() bool {
+	if x != nil {
+		return x.Tar
+	}
+	return false
 }
 
 type Event struct {
@@ -2234,11 +2242,12 @@ const file_proto_stage_proto_rawDesc = "" +
 	"\x04Read\x12:\n" +
 	"\n" +
 	"selections\x18\x01 \x03(\v2\x1a.barman.stage.v1.SelectionR\n" +
-	"selections\"O\n" +
+	"selections\"a\n" +
 	"\tSelection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\bR\x06prefix\x12\x16\n" +
-	"\x06rename\x18\x03 \x01(\tR\x06rename\"\xad\x02\n" +
+	"\x06rename\x18\x03 \x01(\tR\x06rename\x12\x10\n" +
+	"\x03tar\x18\x04 \x01(\bR\x03tar\"\xad\x02\n" +
 	"\x05Event\x127\n" +
 	"\bprogress\x18\x01 \x01(\v2\x19.barman.stage.v1.ProgressH\x00R\bprogress\x127\n" +
 	"\breceipts\x18\x02 \x01(\v2\x19.barman.stage.v1.ReceiptsH\x00R\breceipts\x120\n" +

@@ -18,7 +18,7 @@ func Read(ctx context.Context, sink sdk.Sink, selections []*proto.Selection, out
 	err := func() error {
 		for _, s := range selections {
 			if !s.Prefix {
-				group.Go(func() error { return readOne(ctx, sink, s.Name, s.Rename, out) })
+				group.Go(func() error { return readOne(ctx, sink, s.Name, s.Rename, s.Tar, out) })
 				continue
 			}
 			for object, err := range sink.List(ctx, s.Name) {
@@ -31,7 +31,7 @@ func Read(ctx context.Context, sink sdk.Sink, selections []*proto.Selection, out
 						object.Name = name
 						return out.Emit(ctx, object, nil, false, nil)
 					}
-					return readOne(ctx, sink, object.Name, name, out)
+					return readOne(ctx, sink, object.Name, name, s.Tar, out)
 				})
 				if ctx.Err() != nil {
 					return nil
@@ -40,15 +40,22 @@ func Read(ctx context.Context, sink sdk.Sink, selections []*proto.Selection, out
 		}
 		return nil
 	}()
-	return errors.Join(err, group.Wait())
+	if failed := group.Wait(); failed != nil {
+		// The list was cut short because of it.
+		return failed
+	}
+	return err
 }
 
-func readOne(ctx context.Context, sink sdk.Sink, name, rename string, out *Outlet) error {
+func readOne(ctx context.Context, sink sdk.Sink, name, rename string, tar bool, out *Outlet) error {
 	object, reader, err := sink.Get(ctx, name)
 	if err != nil {
 		return err
 	}
 	object.Name = rename
+	if tar {
+		object.Kind = sdk.KindTar
+	}
 	err = out.Emit(ctx, object, reader, false, nil)
 	return errors.Join(err, reader.Close())
 }

@@ -1,0 +1,133 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/barman-go/barman/core/durable"
+	"github.com/barman-go/barman/core/pipeline"
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/host"
+)
+
+// restoreData unpacks the backup into the destination.
+func (r *run) restoreData(ctx context.Context) error {
+	selections, tar, err := r.selections(ctx)
+	if err != nil {
+		return err
+	}
+	line := r.line
+	line.Transforms = r.transforms(line.Transforms, tar)
+	if err := r.server.Engine.Restore(ctx, line, selections, target(r.request.Destination, r.mounts), pipeline.Observer{Progress: r.request.Progress}); err != nil {
+		return err
+	}
+	// PostgreSQL would make the tablespaces' links anew from this file, to where
+	// they were on the original server.
+	return durable.Remove(filepath.Join(r.request.Destination, "tablespace_map"))
+}
+
+// target is the sink that restores into a directory.
+func target(directory string, mounts map[string]string) pipeline.Stage {
+	values := pipeline.Values{"path": directory, "unpack": true}
+	if len(mounts) > 0 {
+		values["mounts"] = mounts
+	}
+	return pipeline.Stage{Kind: "sink", Name: "posix", Settings: values}
+}
+
+// selections finds out in which layout the backup is stored, and names what to
+// read of it. The layout is what the store holds, whatever the configuration
+// says today.
+func (r *run) selections(ctx context.Context) (selections []host.Selection, tar bool, err error) {
+	b := r.request.Backup
+	base := "base/" + string(b.ID) + "/"
+	prefixes := []string{base + "data/base.tar", base + "data/backup_manifest", base + "data/PG_VERSION"}
+	for _, t := range b.Tablespaces {
+		prefixes = append(prefixes, fmt.Sprintf("%sdata/%d.tar", base, t.OID))
+	}
+	found, err := r.server.Engine.Find(ctx, r.line.Server, r.line.Sinks[0], prefixes...)
+	if err != nil {
+		return nil, false, err
+	}
+	plain := false
+	for _, object := range found {
+		name := path.Base(object.Name)
+		switch stem, _, isTar := strings.Cut(name, ".tar"); {
+		case name == "PG_VERSION":
+			plain = true
+		case stem == "base" && isTar:
+			tar = true
+			selections = append(selections, host.Selection{Name: object.Name, Rename: "base.tar", Tar: true})
+		case isTar:
+			selections = append(selections, host.Selection{Name: object.Name, Rename: "pg_tblspc/" + stem + "/" + stem + ".tar", Tar: true})
+		case !plain:
+			selections = append(selections, host.Selection{Name: object.Name, Rename: name})
+		}
+	}
+	switch {
+	case tar:
+		if want := len(b.Tablespaces) + 1; countTars(selections) != want {
+			return nil, true, sdk.Errorf(sdk.Corrupt, "the store has %d of the %d tar files of backup %s", countTars(selections), want, b.ID)
+		}
+		return selections, true, nil
+	case plain:
+		selections = []host.Selection{{Name: base + "data/", Prefix: true}}
+		for _, t := range b.Tablespaces {
+			selections = append(selections, host.Selection{Name: fmt.Sprintf("%s%d/", base, t.OID), Prefix: true, Rename: fmt.Sprintf("pg_tblspc/%d/", t.OID)})
+		}
+		return selections, false, nil
+	}
+	return nil, false, sdk.Errorf(sdk.NotFound, "the store holds no data of backup %s: neither %sdata/PG_VERSION nor %sdata/base.tar", b.ID, base, base)
+}
+
+func countTars(selections []host.Selection) int {
+	n := 0
+	for _, s := range selections {
+		if s.Tar {
+			n++
+		}
+	}
+	return n
+}
+
+// transforms are those to undo: the ones that the backup was made with, with
+// today's settings where they are still configured. A backup of another
+// program says only how it was compressed.
+func (r *run) transforms(configured []pipeline.Stage, tar bool) []pipeline.Stage {
+	header, objects, err := r.server.Catalogue.Receipts(r.request.Backup.ID)
+	if err != nil {
+		if !tar || r.request.Backup.Compression == "" {
+			return nil
+		}
+		return []pipeline.Stage{decompress}
+	}
+	for range objects {
+		break
+	}
+	var stages []pipeline.Stage
+	for _, used := range header.Chain {
+		if used.Kind != "transform" {
+			continue
+		}
+		stages = append(stages, configuredOr(configured, used.Name))
+	}
+	if len(stages) == 0 && r.request.Backup.Compression != "" && tar {
+		return []pipeline.Stage{decompress}
+	}
+	return stages
+}
+
+// decompress recognises what it reads, whatever made it.
+var decompress = pipeline.Stage{Kind: "transform", Name: "compress", Settings: pipeline.Values{}}
+
+func configuredOr(configured []pipeline.Stage, name string) pipeline.Stage {
+	for _, s := range configured {
+		if s.Name == name {
+			return s
+		}
+	}
+	return pipeline.Stage{Kind: "transform", Name: name, Settings: pipeline.Values{}}
+}

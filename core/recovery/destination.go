@@ -1,0 +1,148 @@
+package recovery
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/barman-go/barman/core/durable"
+	"github.com/barman-go/barman/sdk"
+)
+
+const (
+	pidFile = "postmaster.pid"
+	// guardText begins the guard. PostgreSQL reads a process ID there, finds none,
+	// shows the line and does not start.
+	guardText = "barman: recovery is not complete"
+)
+
+// destination is a directory that is being restored into.
+type destination struct{ path string }
+
+// prepare creates the directory, or makes sure that nothing but a recovery that
+// did not complete has been there, and puts up the guard.
+func (d destination) prepare(what string) error {
+	if !filepath.IsAbs(d.path) {
+		return sdk.Errorf(sdk.Invalid, "%s: give an absolute path", d.path)
+	}
+	entries, err := os.ReadDir(d.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := makeDirectory(d.path); err != nil {
+			return err
+		}
+	case err != nil:
+		return sdk.Errorf(sdk.Denied, "destination: %w", err)
+	case len(entries) > 0:
+		if err := d.clear(entries); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(d.path, 0o700); err != nil {
+		return sdk.Errorf(sdk.Denied, "destination: %w", err)
+	}
+	text := fmt.Sprintf("%s: %s; run the same barman recover again\n", guardText, what)
+	if err := durable.WriteFile(filepath.Join(d.path, pidFile), []byte(text), 0o600); err != nil {
+		return fmt.Errorf("destination: %w", err)
+	}
+	return nil
+}
+
+// clear removes what a recovery that did not complete left; anything else is
+// refused.
+func (d destination) clear(entries []fs.DirEntry) error {
+	guard, err := readOptional(filepath.Join(d.path, pidFile))
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(string(guard), guardText) {
+		if running(guard) {
+			return sdk.Errorf(sdk.Exists, "%s is the data directory of a running PostgreSQL (its postmaster.pid names a live process): recover into another directory", d.path)
+		}
+		return sdk.Errorf(sdk.Exists, "%s is not empty: recover into a new or empty directory", d.path)
+	}
+	for _, entry := range entries {
+		if entry.Name() == pidFile {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(d.path, entry.Name())); err != nil {
+			return sdk.Errorf(sdk.Denied, "clear what an earlier recovery left: %w", err)
+		}
+	}
+	return nil
+}
+
+// complete takes the guard away: from here on PostgreSQL can start.
+func (d destination) complete() error {
+	if err := durable.SyncDirectory(d.path); err != nil {
+		return err
+	}
+	return durable.Remove(filepath.Join(d.path, pidFile))
+}
+
+// running reports whether a postmaster.pid names a live process.
+func running(pidFile []byte) bool {
+	first, _, _ := strings.Cut(string(pidFile), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(first))
+	if err != nil || pid <= 0 {
+		return false
+	}
+	err = syscall.Kill(pid, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
+}
+
+// makeDirectory creates a directory and those above it, durably.
+func makeDirectory(path string) error {
+	parent := filepath.Dir(path)
+	if _, err := os.Stat(parent); errors.Is(err, fs.ErrNotExist) {
+		if err := makeDirectory(parent); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return sdk.Errorf(sdk.Denied, "destination: %w", err)
+	}
+	return durable.SyncDirectory(parent)
+}
+
+// handOver gives everything below root to an owner. PostgreSQL starts only from
+// files of its own user, and root restores on behalf of somebody else.
+func handOver(root string, owner *syscall.Stat_t) error {
+	if os.Geteuid() != 0 || owner == nil || owner.Uid == 0 {
+		return nil
+	}
+	return filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
+	})
+}
+
+// ownerOf returns the owner of a directory, or of the nearest one above it that
+// exists.
+func ownerOf(path string) (*syscall.Stat_t, error) {
+	for {
+		info, err := os.Stat(path)
+		if err == nil {
+			return info.Sys().(*syscall.Stat_t), nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) || path == "/" {
+			return nil, sdk.Errorf(sdk.Denied, "destination: %w", err)
+		}
+		path = filepath.Dir(path)
+	}
+}
+
+func readOptional(path string) ([]byte, error) {
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return content, err
+}

@@ -1,0 +1,203 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/hooks"
+	"github.com/barman-go/barman/core/pipeline"
+	"github.com/barman-go/barman/core/server"
+	"github.com/barman-go/barman/sdk"
+)
+
+// Request is what to recover, and where to.
+type Request struct {
+	// Backup is where recovery begins.
+	Backup *catalogue.Backup
+	// Destination is the data directory to make; it must not exist, or be empty.
+	Destination string
+	// Target is where recovery stops; the zero Target is the end of the archive.
+	Target Target
+	// Standby makes a standby of the restored directory.
+	Standby bool
+	// Tablespaces are new locations by tablespace name.
+	Tablespaces map[string]string
+	// Jobs is how many objects are under way at once; 0 leaves it to the
+	// configuration.
+	Jobs int
+	// Progress is told how many bytes have arrived; may be nil.
+	Progress func(pipeline.Progress)
+}
+
+// Report tells what was done.
+type Report struct {
+	Backup      catalogue.BackupID
+	Destination string
+	// Tablespaces are the locations of the tablespaces, by name.
+	Tablespaces map[string]string
+	// WALFiles is how many files of the archive were made available.
+	WALFiles int
+	// Warnings are worth knowing before the server is started.
+	Warnings []string
+	Elapsed  time.Duration
+}
+
+// run is one recovery on its way.
+type run struct {
+	server  *server.Server
+	request Request
+	report  Report
+	line    pipeline.Line
+	owner   *syscall.Stat_t
+	mounts  map[string]string // by the name below the data directory
+}
+
+// Run restores a backup and prepares it to recover to the target. It changes
+// nothing outside the destination and the tablespaces' directories.
+func Run(ctx context.Context, s *server.Server, request Request) (Report, error) {
+	begun := time.Now()
+	request.Destination = filepath.Clean(request.Destination)
+	r := &run{
+		server: s, request: request, line: s.BackupLine(), mounts: map[string]string{},
+		report: Report{Backup: request.Backup.ID, Destination: request.Destination, Tablespaces: map[string]string{}},
+	}
+	if request.Jobs > 0 {
+		r.line.Lanes = request.Jobs
+	}
+	if err := r.validate(); err != nil {
+		return r.report, err
+	}
+	if err := r.notify(ctx, sdk.PhasePre, nil); err != nil {
+		return r.report, err
+	}
+	err := r.recover(ctx)
+	err = errors.Join(err, r.notify(context.WithoutCancel(ctx), sdk.PhasePost, err))
+	if err != nil {
+		return r.report, fmt.Errorf("recover backup %s of server %s to %s: %w", request.Backup.ID, s.Name(), request.Destination, err)
+	}
+	r.report.Elapsed = time.Since(begun)
+	return r.report, nil
+}
+
+// validate refuses, before anything is written, what can't succeed.
+func (r *run) validate() error {
+	b := r.request.Backup
+	if !b.State.CopyDone() {
+		return sdk.Errorf(sdk.Invalid, "backup %s is %s: only a complete backup can be recovered", b.ID, b.State)
+	}
+	if err := r.request.Target.validate(); err != nil {
+		return err
+	}
+	if err := r.request.Target.reaches(r.server, b); err != nil {
+		return err
+	}
+	if b.State == catalogue.StateWaitingForWALs {
+		r.warn("backup %s still waits for WAL: without all segments up to %s the server does not become consistent", b.ID, b.EndWAL)
+	}
+	return r.placeTablespaces()
+}
+
+// placeTablespaces decides where each tablespace goes.
+func (r *run) placeTablespaces() error {
+	left := map[string]string{}
+	for name, location := range r.request.Tablespaces {
+		left[name] = location
+	}
+	taken := []string{r.request.Destination}
+	for _, t := range r.request.Backup.Tablespaces {
+		location := t.Location
+		if moved, ok := left[t.Name]; ok {
+			location = filepath.Clean(moved)
+			delete(left, t.Name)
+		}
+		if !filepath.IsAbs(location) {
+			return sdk.Errorf(sdk.Invalid, "tablespace %s: %q is not an absolute path", t.Name, location)
+		}
+		for _, other := range taken {
+			if within(location, other) || within(other, location) {
+				return sdk.Errorf(sdk.Invalid, "tablespace %s: %s and %s overlap", t.Name, location, other)
+			}
+		}
+		taken = append(taken, location)
+		r.mounts[fmt.Sprintf("pg_tblspc/%d", t.OID)] = location
+		r.report.Tablespaces[t.Name] = location
+	}
+	for name := range left {
+		return sdk.Errorf(sdk.Invalid, "backup %s has no tablespace %q", r.request.Backup.ID, name)
+	}
+	return nil
+}
+
+// within reports whether path is root or lies below it.
+func within(path, root string) bool {
+	return path == root || strings.HasPrefix(path, strings.TrimSuffix(root, "/")+"/")
+}
+
+// recover does the work between the hooks.
+func (r *run) recover(ctx context.Context) error {
+	var err error
+	if r.owner, err = ownerOf(r.request.Destination); err != nil {
+		return err
+	}
+	for _, d := range r.destinations() {
+		if err := d.prepare(fmt.Sprintf("backup %s of server %s", r.request.Backup.ID, r.server.Name())); err != nil {
+			return err
+		}
+	}
+	if err := r.restoreData(ctx); err != nil {
+		return err
+	}
+	staged, err := r.restoreWAL(ctx)
+	if err != nil {
+		return err
+	}
+	configuration := settings{
+		version: r.request.Backup.Version, directory: r.request.Destination, staged: staged, target: r.request.Target, standby: r.request.Standby,
+	}
+	if err := configuration.write(); err != nil {
+		return err
+	}
+	for _, d := range slices.Backward(r.destinations()) {
+		if err := handOver(d.path, r.owner); err != nil {
+			return err
+		}
+		if err := d.complete(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// destinations are all directories that are written to, the data directory
+// first.
+func (r *run) destinations() []destination {
+	all := []destination{{path: r.request.Destination}}
+	for _, location := range r.mounts {
+		all = append(all, destination{path: location})
+	}
+	return all
+}
+
+func (r *run) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	r.report.Warnings = append(r.report.Warnings, text)
+	r.server.Logger.Warn(text)
+}
+
+func (r *run) notify(ctx context.Context, phase sdk.HookPhase, cause error) error {
+	event := sdk.Event{Operation: "recovery", Phase: phase, Values: map[string]string{
+		"BACKUP_ID": string(r.request.Backup.ID), "BACKUP_DIR": r.server.Catalogue.Directory(r.request.Backup.ID),
+		"STATUS": string(r.request.Backup.State), "DESTINATION_DIRECTORY": r.request.Destination,
+	}}
+	if cause != nil {
+		event.Error = cause.Error()
+	}
+	return hooks.Notify(ctx, r.server, event)
+}
