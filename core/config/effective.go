@@ -159,7 +159,7 @@ func attributes(block any) []*Node {
 		var value any
 		switch field := v.Field(i).Interface().(type) {
 		case time.Duration:
-			value = field.String()
+			value = short(field)
 		case schema.ByteSize:
 			if field != 0 {
 				value = field.String()
@@ -180,4 +180,15 @@ func attributes(block any) []*Node {
 		}
 	}
 	return nodes
+}
+
+// short renders a duration without the zeros at its end.
+func short(d time.Duration) string {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
 }

@@ -77,6 +77,7 @@ func (l *loader) decodeServer(block *hcl.Block) *Server {
 		DefRange:              block.DefRange,
 	}
 	s.Backup, s.WAL = l.pipelines(read, b, block.DefRange, ctx)
+	b.Retention.Policy = s.Retention.Policy.String()
 	s.blocks, s.places = b, read.server
 	return s
 }
