@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"io"
+	"strings"
 
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/internal/wire"
@@ -61,6 +62,9 @@ func (a *Absorber) Close() error { return a.inlet.Close() }
 type taker func(ctx context.Context, o sdk.Object, r io.Reader) error
 
 func (t taker) Put(ctx context.Context, o sdk.Object, r io.Reader) (sdk.Receipt, error) {
+	if r == nil {
+		r = strings.NewReader("")
+	}
 	meter := wire.NewChecksum(r)
 	if err := t(ctx, o, meter); err != nil {
 		return sdk.Receipt{}, err

@@ -15,33 +15,17 @@ const (
 	maxLastLines = 10
 )
 
-// logRelay reads a plugin's standard error: structured lines are logged again
-// under the stage's name, others as they are. The last ones are kept to explain
-// a crash.
+// logRelay takes the lines that a plugin writes to its standard error:
+// structured ones are logged again under the stage's name, others as they are.
+// The last ones are kept to explain a crash.
 type logRelay struct {
 	logger hclog.Logger
 
-	mu      sync.Mutex
-	partial []byte
-	last    []string
-}
-
-// Write takes what the plugin wrote.
-func (l *logRelay) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.partial = append(l.partial, p...)
-	for {
-		end := bytes.IndexByte(l.partial, '\n')
-		if end < 0 && len(l.partial) > maxLogLine {
-			end = maxLogLine
-		}
-		if end < 0 {
-			return len(p), nil
-		}
-		l.line(strings.TrimRight(string(l.partial[:end]), "\r\n"))
-		l.partial = l.partial[min(end+1, len(l.partial)):]
-	}
+	mu   sync.Mutex
+	last []string
+	// doom is the first line of a panic, which the traces of goroutines would
+	// push out of the last lines.
+	doom string
 }
 
 func (l *logRelay) line(text string) {
@@ -74,6 +58,11 @@ func (l *logRelay) line(text string) {
 }
 
 func (l *logRelay) keep(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.doom == "" && (strings.HasPrefix(text, "panic: ") || strings.HasPrefix(text, "fatal error: ")) {
+		l.doom = text
+	}
 	l.last = append(l.last, text)
 	if len(l.last) > maxLastLines {
 		l.last = l.last[1:]
@@ -84,5 +73,33 @@ func (l *logRelay) keep(text string) {
 func (l *logRelay) lastLines() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.doom != "" {
+		return l.doom
+	}
 	return strings.Join(l.last, "\n")
+}
+
+// lineWriter cuts a stream into lines.
+type lineWriter struct {
+	line    func(text string)
+	mu      sync.Mutex
+	partial []byte
+}
+
+// Write takes what the plugin wrote.
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.partial = append(w.partial, p...)
+	for {
+		end, skip := bytes.IndexByte(w.partial, '\n'), 1
+		if end < 0 && len(w.partial) >= maxLogLine {
+			end, skip = maxLogLine, 0
+		}
+		if end < 0 {
+			return len(p), nil
+		}
+		w.line(strings.TrimRight(string(w.partial[:end]), "\r\n"))
+		w.partial = w.partial[end+skip:]
+	}
 }

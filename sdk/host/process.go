@@ -5,15 +5,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/barman-go/barman/sdk"
 )
@@ -26,9 +28,11 @@ type process struct {
 	stdout io.ReadCloser
 	stderr io.ReadCloser
 
+	exited chan struct{} // closed when the child is dead, though perhaps not yet reaped
+
 	mu    sync.Mutex
 	state *os.ProcessState
-	ended chan struct{}
+	ended chan struct{} // closed when it is reaped and state is known
 }
 
 // openBinary opens a plugin's binary and checks what is opened, so that what
@@ -92,7 +96,7 @@ func newProcess(binary *os.File, path string, environment []string) (*process, e
 		// The kernel ends the child when the core ends, however that happens.
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true},
 	}
-	p := &process{cmd: cmd, name: filepath.Base(path), binary: binary, ended: make(chan struct{})}
+	p := &process{cmd: cmd, name: filepath.Base(path), binary: binary, exited: make(chan struct{}), ended: make(chan struct{})}
 	var err error
 	if p.stdout, err = cmd.StdoutPipe(); err != nil {
 		return nil, err
@@ -104,15 +108,16 @@ func newProcess(binary *os.File, path string, environment []string) (*process, e
 }
 
 // Start starts the child. The kernel's death signal is tied to the thread that
-// forked, so that thread is kept until the child has ended.
+// forked, so that thread is kept until the child is dead, which it waits for.
 func (p *process) Start(context.Context) error {
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		started <- p.cmd.Start()
-		if p.cmd.Process != nil {
-			<-p.ended
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			p.await()
 		}
 	}()
 	err := <-started
@@ -125,8 +130,26 @@ func (p *process) Start(context.Context) error {
 	return err
 }
 
+// await waits for the child's death without reaping it, and then ends what is
+// left of its process group: children of its own would keep its standard error
+// open, and nobody would learn of the death.
+func (p *process) await() {
+	pid := p.cmd.Process.Pid
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	// The process ID is taken until the child is reaped, so this can hit nobody
+	// else. That the group is empty already is no error.
+	_ = syscall.Kill(-pid, syscall.SIGKILL)
+	close(p.exited)
+}
+
 // Wait waits for the child's end and remembers how it ended.
 func (p *process) Wait(context.Context) error {
+	<-p.exited
 	err := p.cmd.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -139,7 +162,10 @@ func (p *process) Wait(context.Context) error {
 
 // Kill kills the child's process group.
 func (p *process) Kill(context.Context) error {
-	if p.cmd.Process == nil {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// Once the child is reaped its process ID may be somebody else's.
+	if p.cmd.Process == nil || p.state != nil {
 		return nil
 	}
 	err := syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
@@ -168,8 +194,13 @@ func (p *process) Stderr() io.ReadCloser { return p.stderr }
 // Name is the binary's name.
 func (p *process) Name() string { return p.name }
 
-// ID is the process ID.
-func (p *process) ID() string { return fmt.Sprint(p.cmd.Process.Pid) }
+// ID is the process ID, empty for a process that was never started.
+func (p *process) ID() string {
+	if p.cmd.Process == nil {
+		return ""
+	}
+	return strconv.Itoa(p.cmd.Process.Pid)
+}
 
 // Diagnose adds nothing: the stage's own errors say more.
 func (p *process) Diagnose(context.Context) string { return "" }

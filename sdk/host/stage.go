@@ -1,19 +1,22 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/go-plugin/runner"
-	"os/exec"
 
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/internal/wire"
@@ -24,9 +27,8 @@ import (
 const (
 	// startTimeout is how long a plugin may take to its first word.
 	startTimeout = 10 * time.Second
-	// crashGrace is how long the end of a process may take to be known after its
-	// connection broke.
-	crashGrace = 2 * time.Second
+	// stopTime is how long a plugin may take to end once it is asked to.
+	stopTime = 2 * time.Second
 )
 
 // Binary is a plugin to start.
@@ -39,17 +41,22 @@ type Binary struct {
 	Environment []string
 	// Directory is a private directory for the control connection's socket.
 	Directory string
-	// Logger receives the plugin's log.
+	// Logger receives the plugin's log; nil for nobody.
 	Logger hclog.Logger
+	// HungAfter is how long a plugin that was asked for something may give no
+	// sign of life before it is given up; 0 for 30 seconds. It is logged as
+	// silent after one second.
+	HungAfter time.Duration
 }
 
 // Stage is a running plugin.
 type Stage struct {
-	client  *plugin.Client
-	process *process
-	log     *logRelay
-	control proto.StageClient
-	path    string
+	client    *plugin.Client
+	process   *process
+	log       *logRelay
+	control   wire.Connection
+	path      string
+	hungAfter time.Duration
 }
 
 // Description is what a plugin says of itself.
@@ -68,28 +75,41 @@ func Launch(b Binary) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	if b.Logger == nil {
+		b.Logger = hclog.NewNullLogger()
+	}
 	relay := &logRelay{logger: b.Logger}
-	s := &Stage{log: relay, path: b.Path}
+	s := &Stage{log: relay, path: b.Path, hungAfter: cmp.Or(b.HungAfter, hungAfter)}
+	sockets := ""
 	s.client = plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  wire.Handshake,
 		Plugins:          plugin.PluginSet{wire.PluginName: wire.Protocol{}},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		Logger:           hclog.NewNullLogger(),
-		Stderr:           relay,
+		Stderr:           &lineWriter{line: relay.line},
 		SyncStdout:       io.Discard,
-		SyncStderr:       io.Discard,
+		SyncStderr:       &lineWriter{line: relay.line},
 		StartTimeout:     startTimeout,
 		SkipHostEnv:      true,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: b.Directory},
-		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
-			p, err := newProcess(file, b.Path, append(b.Environment, cmd.Env...))
+		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, directory string) (runner.Runner, error) {
+			sockets = directory
+			p, err := newProcess(file, b.Path, append(slices.Clone(b.Environment), cmd.Env...))
+			if err != nil {
+				return nil, err
+			}
 			s.process = p
-			return p, err
+			return p, nil
 		},
 	})
 	if err := s.connect(); err != nil {
-		s.client.Kill()
-		return nil, errors.Join(s.startError(err), ignoreClosed(file.Close()))
+		s.Stop()
+		err = errors.Join(s.startError(err), ignoreClosed(file.Close()))
+		// go-plugin leaves the directory behind when nothing was started.
+		if sockets != "" {
+			err = errors.Join(err, os.RemoveAll(sockets))
+		}
+		return nil, err
 	}
 	return s, nil
 }
@@ -103,7 +123,7 @@ func (s *Stage) connect() error {
 	if err != nil {
 		return err
 	}
-	s.control = raw.(proto.StageClient)
+	s.control = raw.(wire.Connection)
 	return nil
 }
 
@@ -115,9 +135,10 @@ func (s *Stage) startError(err error) error {
 		said = "; it said: " + last
 	}
 	switch {
-	case strings.Contains(text, "Incompatible API version"), strings.Contains(text, "incompatible core API version"):
+	case strings.Contains(text, "incompatible API version"), strings.Contains(text, "incompatible core API version"):
 		return sdk.Errorf(sdk.Invalid, "plugin %s speaks another version of the plugin protocol than this barman (%d); update whichever is older%s", s.path, wire.ProtocolVersion, said)
-	case strings.Contains(text, "Unrecognized remote plugin message"), strings.Contains(text, "exited before we could connect"):
+	case strings.Contains(text, "Unrecognized remote plugin message"), strings.Contains(text, "exited before we could connect"),
+		strings.Contains(text, "parsing core protocol version"), strings.Contains(text, "unsupported plugin protocol"):
 		return sdk.Errorf(sdk.Invalid, "plugin %s does not behave like a plugin of barman: it ended or wrote something else before the handshake%s", s.path, said)
 	case strings.Contains(text, "timeout while waiting"):
 		return sdk.Errorf(sdk.Unavailable, "plugin %s did not answer within %s of its start%s", s.path, startTimeout, said)
@@ -125,54 +146,13 @@ func (s *Stage) startError(err error) error {
 	return &sdk.Error{Kind: sdk.KindOf(err), Err: fmt.Errorf("plugin %s does not start: %w%s", s.path, err, said)}
 }
 
-// explain turns an error of the control connection into one with a kind; when
-// the process is gone it says how it ended.
-func (s *Stage) explain(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	err = sdk.FromStatus(err)
-	if sdk.KindOf(err) == sdk.Unavailable || sdk.KindOf(err) == sdk.Cancelled && ctx.Err() == nil {
-		if crash := s.crash(); crash != nil {
-			return crash
-		}
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		var classified *sdk.Error
-		if errors.As(cause, &classified) {
-			return cause
-		}
-		return &sdk.Error{Kind: sdk.Cancelled, Err: cause}
-	}
-	return err
-}
-
-// Crash is the error of a plugin whose process ended on its own.
-type Crash struct{ Ending, LastLines string }
-
-// Error tells how the process ended and what it said last.
-func (c *Crash) Error() string {
-	if c.LastLines == "" {
-		return "stopped unexpectedly: " + c.Ending
-	}
-	return fmt.Sprintf("stopped unexpectedly: %s; its last words: %s", c.Ending, c.LastLines)
-}
-
-func (s *Stage) crash() error {
-	select {
-	case <-s.process.ended:
-	case <-time.After(crashGrace):
-		return nil
-	}
-	ending, _ := s.process.ending()
-	return &Crash{Ending: ending, LastLines: s.log.lastLines()}
-}
-
 // PID is the plugin's process ID.
 func (s *Stage) PID() int { return s.process.cmd.Process.Pid }
 
 // Describe asks the plugin who it is.
 func (s *Stage) Describe(ctx context.Context) (Description, error) {
+	ctx, done := s.watched(ctx)
+	defer done(nil)
 	reply, err := s.control.Describe(ctx, &proto.DescribeRequest{})
 	if err != nil {
 		return Description{}, s.explain(ctx, err)
@@ -194,6 +174,8 @@ func (s *Stage) Describe(ctx context.Context) (Description, error) {
 // schema. What the plugin has against them comes back as diagnostics. suffix is
 // what a transform appends to names.
 func (s *Stage) Configure(ctx context.Context, settings []byte, server sdk.Server) (suffix string, diagnostics schema.Diagnostics, err error) {
+	ctx, done := s.watched(ctx)
+	defer done(nil)
 	reply, err := s.control.Configure(ctx, &proto.ConfigureRequest{
 		Settings: settings,
 		Server: &proto.Server{
@@ -212,8 +194,8 @@ func (s *Stage) Configure(ctx context.Context, settings []byte, server sdk.Serve
 // List lists a sink's objects.
 func (s *Stage) List(ctx context.Context, prefix string) iter.Seq2[sdk.Object, error] {
 	return func(yield func(sdk.Object, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
+		ctx, done := s.watched(ctx)
+		defer done(nil)
 		stream, err := s.control.List(ctx, &proto.ListRequest{Prefix: prefix})
 		for err == nil {
 			var reply *proto.ListReply
@@ -239,12 +221,16 @@ func (s *Stage) List(ctx context.Context, prefix string) iter.Seq2[sdk.Object, e
 
 // Delete removes one of a sink's objects.
 func (s *Stage) Delete(ctx context.Context, name string) error {
+	ctx, done := s.watched(ctx)
+	defer done(nil)
 	_, err := s.control.Delete(ctx, &proto.DeleteRequest{Name: name})
 	return s.explain(ctx, err)
 }
 
 // Notify tells a hook of an event.
 func (s *Stage) Notify(ctx context.Context, e sdk.Event) error {
+	ctx, done := s.watched(ctx)
+	defer done(nil)
 	_, err := s.control.Notify(ctx, &proto.NotifyRequest{
 		Operation: e.Operation, Phase: string(e.Phase), Server: e.Server, Error: e.Error, Values: e.Values,
 	})
@@ -253,4 +239,13 @@ func (s *Stage) Notify(ctx context.Context, e sdk.Event) error {
 
 // Stop ends the plugin: it is asked first, and killed when it does not end.
 // Every Run must have returned.
-func (s *Stage) Stop() { s.client.Kill() }
+func (s *Stage) Stop() {
+	// One that hangs does not even take the request to end.
+	timer := time.AfterFunc(stopTime, func() {
+		if s.process != nil {
+			_ = s.process.Kill(context.Background())
+		}
+	})
+	defer timer.Stop()
+	s.client.Kill()
+}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 )
 
 // ErrCorrupt is wrapped when an object's size or checksum is not what its
@@ -51,7 +52,11 @@ func (l *Listener) Accept(ctx context.Context) (*Receiver, error) {
 		stopConn()
 		return nil, errors.Join(fmt.Errorf("%w: handshake: %w", ErrBroken, err), conn.Close())
 	}
-	return &Receiver{conn: conn, in: bufio.NewReaderSize(conn, socketBuffer), out: bufio.NewWriter(conn), ring: r, stop: stopConn}, nil
+	receiver := &Receiver{conn: conn, in: bufio.NewReaderSize(conn, socketBuffer), out: bufio.NewWriter(conn), ring: r, stop: stopConn}
+	if r != nil {
+		receiver.filled = make([]bool, r.slots)
+	}
+	return receiver, nil
 }
 
 // Close gives up listening.
@@ -75,6 +80,7 @@ type Receiver struct {
 	current *Incoming
 	scratch [headerSize]byte
 	pending []uint32 // slots read and not yet given back
+	filled  []bool   // slots that the sender filled and that were not given back
 	last    uint64   // sequence number of the last object
 
 	backwards sync.Mutex
@@ -156,6 +162,7 @@ func (r *Receiver) giveBack() error {
 	r.backwards.Lock()
 	defer r.backwards.Unlock()
 	for _, slot := range r.pending {
+		r.filled[slot] = false
 		if err := r.write(frame{kind: frameFree, argument: uint64(slot)}, nil); err != nil {
 			return err
 		}
@@ -192,6 +199,8 @@ func (r *Receiver) Close() error {
 // Abort tells the sender why the lane ends here, and ends it.
 func (r *Receiver) Abort(reason []byte) error {
 	reason = reason[:min(len(reason), maxHeader)]
+	// A sender that no longer reads must not keep this end.
+	_ = r.conn.SetWriteDeadline(time.Now().Add(abortTime))
 	r.backwards.Lock()
 	// The sender may be gone already; then nobody needs the reason.
 	if r.write(frame{kind: frameAbort, length: uint32(len(reason))}, reason) == nil {
@@ -243,10 +252,32 @@ func (o *Incoming) fill() error {
 			o.err = err
 			return err
 		}
+		if !o.hold() {
+			return o.err
+		}
 		o.sum = crc32.Update(o.sum, castagnoli, o.chunk)
 		o.size += int64(len(o.chunk))
+		o.letGo()
 	}
 	return nil
+}
+
+// hold keeps the memory that the bytes at hand are in. It fails when the lane
+// was released meanwhile; that ends the object.
+func (o *Incoming) hold() bool {
+	if o.slot < 0 || o.lane.ring.hold() {
+		return true
+	}
+	o.chunk, o.slot = nil, -1
+	o.err = fmt.Errorf("%w: released while an object was being read", ErrBroken)
+	return false
+}
+
+func (o *Incoming) letGo() {
+	if o.slot >= 0 {
+		// Unmapping memory that is mapped does not fail.
+		_ = o.lane.ring.letGo()
+	}
 }
 
 func (o *Incoming) freeSlot() {
@@ -273,6 +304,10 @@ func (o *Incoming) take(f frame) error {
 		if ring == nil || slot >= ring.slots || length > ring.slotSize {
 			return fmt.Errorf("%w: slot %d with %d bytes", ErrProtocol, slot, length)
 		}
+		if o.lane.filled[slot] {
+			return fmt.Errorf("%w: slot %d filled again before it was given back", ErrProtocol, slot)
+		}
+		o.lane.filled[slot] = true
 		o.slot = int64(slot)
 		o.chunk = ring.slot(slot)[:length]
 		return nil
@@ -308,7 +343,11 @@ func (o *Incoming) Read(p []byte) (int, error) {
 	if err := o.fill(); err != nil {
 		return 0, err
 	}
+	if !o.hold() {
+		return 0, o.err
+	}
 	n := copy(p, o.chunk)
+	o.letGo()
 	o.chunk = o.chunk[n:]
 	return n, nil
 }
@@ -324,8 +363,15 @@ func (o *Incoming) WriteTo(w io.Writer) (int64, error) {
 		if err != nil {
 			return total, err
 		}
+		if !o.hold() {
+			return total, o.err
+		}
 		n, err := w.Write(o.chunk)
+		o.letGo()
 		total += int64(n)
+		if err == nil && n < len(o.chunk) {
+			err = io.ErrShortWrite
+		}
 		o.chunk = o.chunk[n:]
 		if err != nil {
 			return total, err

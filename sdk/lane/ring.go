@@ -3,6 +3,8 @@ package lane
 import (
 	"fmt"
 	"os"
+	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,10 +21,37 @@ const (
 // ring is memory that two processes share: a sealed anonymous file, so that
 // neither end can be killed by the other shrinking it, and nothing is left
 // behind however they die.
+//
+// Whoever touches its memory holds it meanwhile: an end may be released by one
+// goroutine while another still copies, and memory that is unmapped under a
+// copy would end the process.
 type ring struct {
 	memory   []byte
 	slots    uint32
 	slotSize uint32
+	holders  atomic.Int64 // the end that owns it counts as one
+	closed   sync.Once
+}
+
+// hold keeps the memory mapped until letGo; false when it is gone already.
+func (r *ring) hold() bool {
+	for {
+		n := r.holders.Load()
+		if n == 0 {
+			return false
+		}
+		if r.holders.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// letGo unmaps the memory when nobody else holds it.
+func (r *ring) letGo() error {
+	if r.holders.Add(-1) > 0 {
+		return nil
+	}
+	return unix.Munmap(r.memory)
 }
 
 // newRing creates a ring and returns the file to pass to the peer.
@@ -67,7 +96,9 @@ func mapRing(file *os.File, slots, slotSize uint32) (*ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("map the ring: %w", err)
 	}
-	return &ring{memory: memory, slots: slots, slotSize: slotSize}, nil
+	r := &ring{memory: memory, slots: slots, slotSize: slotSize}
+	r.holders.Store(1)
+	return r, nil
 }
 
 // slot returns the whole of a slot's memory.
@@ -76,13 +107,14 @@ func (r *ring) slot(i uint32) []byte {
 	return r.memory[start : start+int(r.slotSize) : start+int(r.slotSize)]
 }
 
+// close gives up the end's own hold.
 func (r *ring) close() error {
-	if r == nil || r.memory == nil {
+	if r == nil {
 		return nil
 	}
-	memory := r.memory
-	r.memory = nil
-	return unix.Munmap(memory)
+	var err error
+	r.closed.Do(func() { err = r.letGo() })
+	return err
 }
 
 func joinClose(err error, file *os.File) error {

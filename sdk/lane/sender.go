@@ -25,6 +25,8 @@ const (
 	// socket: below it a slot costs more than the copy it saves.
 	inlineLimit  = 32 << 10
 	socketBuffer = 64 << 10
+	// abortTime is how long giving the reason of an abort may take.
+	abortTime = time.Second
 	// dialPause is how long a sender waits for the receiver to listen, each time.
 	dialPause = 2 * time.Millisecond
 )
@@ -40,15 +42,20 @@ func (e *AbortError) Error() string { return "the peer aborted the lane" }
 var ErrBroken = errors.New("lane broken")
 
 // Sender is the sending end of a lane. Its objects are sent one after the
-// other: Begin, the writes, and Finish come from one goroutine at a time.
+// other: Begin, the writes, and Finish come from one goroutine at a time. Abort
+// may come from any, at any time.
 type Sender struct {
 	conn  *net.UnixConn
-	out   *bufio.Writer
 	ring  *ring
 	onAck func(sequence uint64, receipt []byte)
 
+	forwards sync.Mutex // whole frames at a time
+	out      *bufio.Writer
+
 	free        chan uint32   // slots that may be filled
 	outstanding chan struct{} // a token for each object not yet acknowledged
+	acks        sync.Mutex
+	ended       map[uint64]struct{} // objects that may be acknowledged: sent whole, not yet acknowledged
 	inline      []byte
 	sequence    uint64
 	current     *ObjectWriter
@@ -75,7 +82,7 @@ func Dial(ctx context.Context, address string, options Options, onAck func(seque
 	}
 	s := &Sender{
 		conn: conn, out: bufio.NewWriterSize(conn, socketBuffer), ring: r, onAck: onAck, stop: stop,
-		outstanding: make(chan struct{}, maxOutstanding), done: make(chan struct{}),
+		outstanding: make(chan struct{}, maxOutstanding), ended: map[uint64]struct{}{}, done: make(chan struct{}),
 	}
 	if r == nil {
 		s.inline = make([]byte, maxData)
@@ -132,11 +139,14 @@ func (s *Sender) readBackwards(in *bufio.Reader) error {
 				return err
 			}
 		case frameAck:
-			select {
-			case <-s.outstanding:
-			default:
-				return fmt.Errorf("%w: acknowledgement of nothing", ErrProtocol)
+			s.acks.Lock()
+			_, waits := s.ended[f.argument]
+			delete(s.ended, f.argument)
+			s.acks.Unlock()
+			if !waits {
+				return fmt.Errorf("%w: acknowledgement of object %d, which does not wait for one", ErrProtocol, f.argument)
 			}
+			<-s.outstanding
 			s.onAck(f.argument, payload)
 		case frameAbort:
 			return &AbortError{Reason: payload}
@@ -174,22 +184,41 @@ func (s *Sender) fail(err error) error {
 	return fmt.Errorf("%w: the peer closed it early", ErrBroken)
 }
 
-func (s *Sender) send(f frame, payload []byte) error {
-	var scratch [headerSize]byte
-	if _, err := s.out.Write(f.append(scratch[:0])); err != nil {
-		return s.fail(err)
-	}
-	if _, err := s.out.Write(payload); err != nil {
+// send puts a frame into the buffer, and flush sends what is there.
+func (s *Sender) send(f frame, payload []byte, flush bool) error {
+	if err := s.put(f, payload, flush); err != nil {
 		return s.fail(err)
 	}
 	return nil
 }
 
-func (s *Sender) flush() error {
-	if err := s.out.Flush(); err != nil {
-		return s.fail(err)
+func (s *Sender) put(f frame, payload []byte, flush bool) error {
+	s.forwards.Lock()
+	defer s.forwards.Unlock()
+	var scratch [headerSize]byte
+	if _, err := s.out.Write(f.append(scratch[:0])); err != nil {
+		return err
 	}
-	return nil
+	if _, err := s.out.Write(payload); err != nil {
+		return err
+	}
+	if !flush {
+		return nil
+	}
+	return s.out.Flush()
+}
+
+// gather sends a frame with a large payload without copying it.
+func (s *Sender) gather(f frame, payload []byte) error {
+	s.forwards.Lock()
+	defer s.forwards.Unlock()
+	if err := s.out.Flush(); err != nil {
+		return err
+	}
+	var scratch [headerSize]byte
+	buffers := net.Buffers{f.append(scratch[:0]), payload}
+	_, err := buffers.WriteTo(s.conn)
+	return err
 }
 
 // Begin starts an object. header is opaque to the lane and at most 64 KiB long.
@@ -207,7 +236,7 @@ func (s *Sender) Begin(header []byte) (*ObjectWriter, error) {
 		return nil, s.fail(nil)
 	}
 	s.sequence++
-	if err := s.send(frame{kind: frameObject, length: uint32(len(header)), argument: s.sequence}, header); err != nil {
+	if err := s.send(frame{kind: frameObject, length: uint32(len(header)), argument: s.sequence}, header, false); err != nil {
 		return nil, err
 	}
 	s.current = &ObjectWriter{lane: s, sequence: s.sequence}
@@ -232,10 +261,7 @@ func (s *Sender) close() error {
 	if s.current != nil {
 		return fmt.Errorf("%w: closed inside an object", ErrProtocol)
 	}
-	if err := s.send(frame{kind: frameClose}, nil); err != nil {
-		return err
-	}
-	if err := s.flush(); err != nil {
+	if err := s.send(frame{kind: frameClose}, nil, true); err != nil {
 		return err
 	}
 	<-s.done
@@ -251,10 +277,10 @@ func (s *Sender) close() error {
 // Abort ends the lane with a reason, opaque to the lane, for the receiver.
 func (s *Sender) Abort(reason []byte) error {
 	reason = reason[:min(len(reason), maxHeader)]
-	// The peer may be gone already; then nobody needs the reason.
-	if s.send(frame{kind: frameAbort, length: uint32(len(reason))}, reason) == nil {
-		_ = s.flush()
-	}
+	// The peer may be gone already, then nobody needs the reason; one that no
+	// longer reads must not keep this end.
+	_ = s.conn.SetWriteDeadline(time.Now().Add(abortTime))
+	_ = s.put(frame{kind: frameAbort, length: uint32(len(reason))}, reason, true)
 	return s.release()
 }
 
@@ -303,7 +329,11 @@ func (w *ObjectWriter) room() error {
 			if err := w.takeSlot(); err != nil {
 				return err
 			}
+			if !s.ring.hold() {
+				return w.released()
+			}
 			w.used = copy(w.buffer, gathered)
+			w.letGo(true)
 			return nil
 		}
 		if err := w.ship(); err != nil {
@@ -343,27 +373,34 @@ func (w *ObjectWriter) ship() error {
 		}
 		return nil
 	}
+	if inRing && !s.ring.hold() {
+		return w.released()
+	}
 	w.sum = crc32.Update(w.sum, castagnoli, bytes)
 	w.size += int64(len(bytes))
 	if inRing {
-		if err := s.send(frame{kind: frameSlot, argument: pair(w.slot, uint32(len(bytes)))}, nil); err != nil {
-			return err
-		}
-		return s.flush()
+		w.letGo(inRing)
+		return s.send(frame{kind: frameSlot, argument: pair(w.slot, uint32(len(bytes)))}, nil, true)
 	}
 	f := frame{kind: frameData, length: uint32(len(bytes))}
 	if len(bytes) <= inlineLimit {
-		return s.send(f, bytes)
+		return s.send(f, bytes, false)
 	}
-	if err := s.flush(); err != nil {
-		return err
-	}
-	var scratch [headerSize]byte
-	gather := net.Buffers{f.append(scratch[:0]), bytes}
-	if _, err := gather.WriteTo(s.conn); err != nil {
+	if err := s.gather(f, bytes); err != nil {
 		return s.fail(err)
 	}
 	return nil
+}
+
+func (w *ObjectWriter) released() error {
+	return fmt.Errorf("%w: released while an object was being sent", ErrBroken)
+}
+
+func (w *ObjectWriter) letGo(inRing bool) {
+	if inRing {
+		// Unmapping memory that is mapped does not fail.
+		_ = w.lane.ring.letGo()
+	}
 }
 
 // Write takes bytes; they are copied before it returns.
@@ -373,7 +410,11 @@ func (w *ObjectWriter) Write(p []byte) (int, error) {
 		if err := w.room(); err != nil {
 			return written, err
 		}
+		if w.inRing && !w.lane.ring.hold() {
+			return written, w.released()
+		}
 		n := copy(w.buffer[w.used:], p)
+		w.letGo(w.inRing)
 		w.used += n
 		written += n
 		p = p[n:]
@@ -388,7 +429,11 @@ func (w *ObjectWriter) ReadFrom(r io.Reader) (int64, error) {
 		if err := w.room(); err != nil {
 			return total, err
 		}
+		if w.inRing && !w.lane.ring.hold() {
+			return total, w.released()
+		}
 		n, err := r.Read(w.buffer[w.used:])
+		w.letGo(w.inRing)
 		w.used += n
 		total += int64(n)
 		if errors.Is(err, io.EOF) {
@@ -423,10 +468,10 @@ func (w *ObjectWriter) Finish(sync bool) error {
 	if sync {
 		f.flags = flagSync
 	}
-	if err := s.send(f, payload[:]); err != nil {
-		return err
-	}
-	return s.flush()
+	s.acks.Lock()
+	s.ended[w.sequence] = struct{}{}
+	s.acks.Unlock()
+	return s.send(f, payload[:], true)
 }
 
 // Summary is the size and checksum of an object's bytes.

@@ -59,7 +59,11 @@ type stored struct {
 
 func (a *absorption) put(ctx context.Context, object sdk.Object, in *incoming) error {
 	in.meter = a.meter
-	receipt, err := a.sink.Put(ctx, object, in)
+	var r io.Reader = in
+	if object.Kind == sdk.KindDirectory || object.Kind == sdk.KindSymlink {
+		r = nil
+	}
+	receipt, err := a.sink.Put(ctx, object, r)
 	if in.failure != nil {
 		return in.failure
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/barman-go/barman/sdk/proto"
 )
@@ -41,7 +42,20 @@ func (p Protocol) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
 	return nil
 }
 
-// GRPCClient returns the core's client.
+// Connection is the core's end of the control connection.
+type Connection struct {
+	proto.StageClient
+	health grpc_health_v1.HealthClient
+}
+
+// Ping asks the plugin for a sign of life: the standard health check, which
+// every plugin answers.
+func (c Connection) Ping(ctx context.Context) error {
+	_, err := c.health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: plugin.GRPCServiceName})
+	return err
+}
+
+// GRPCClient returns the core's Connection.
 func (p Protocol) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
-	return proto.NewStageClient(conn), nil
+	return Connection{StageClient: proto.NewStageClient(conn), health: grpc_health_v1.NewHealthClient(conn)}, nil
 }

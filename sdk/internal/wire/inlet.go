@@ -87,15 +87,26 @@ func next(r *lane.Receiver) (sdk.Object, *incoming, error) {
 	if err != nil {
 		return sdk.Object{}, nil, err
 	}
-	return object, &incoming{Incoming: in}, nil
+	return object, &incoming{Incoming: in, object: object}, nil
 }
 
 // incoming classifies the errors of a lane's reads and remembers them, so that
 // a stage's author can't lose them.
 type incoming struct {
 	*lane.Incoming
+	object  sdk.Object
 	meter   *Meter
 	failure error
+}
+
+// end is what the end of the lane's bytes means: the end of the object, unless
+// it is of another size than was announced.
+func (in *incoming) end() error {
+	if got := in.Summary().Size; in.object.Size != sdk.SizeUnknown && got != in.object.Size {
+		in.failure = sdk.Errorf(sdk.Corrupt, "%s: %d bytes came, %d were announced", in.object.Name, got, in.object.Size)
+		return in.failure
+	}
+	return io.EOF
 }
 
 func (in *incoming) Read(p []byte) (int, error) {
@@ -103,21 +114,30 @@ func (in *incoming) Read(p []byte) (int, error) {
 	if in.meter != nil {
 		in.meter.Bytes.Add(int64(n))
 	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		in.failure = laneError(err)
-		return n, in.failure
+	switch {
+	case err == nil:
+		return n, nil
+	case errors.Is(err, io.EOF):
+		return n, in.end()
 	}
-	return n, err
+	in.failure = laneError(err)
+	return n, in.failure
 }
 
 func (in *incoming) WriteTo(w io.Writer) (int64, error) {
 	counted := &countingWriter{w: w, meter: in.meter}
 	n, err := in.Incoming.WriteTo(counted)
-	if err != nil && counted.err == nil {
+	switch {
+	case counted.err != nil:
+		return n, err
+	case err != nil:
 		in.failure = laneError(err)
 		return n, in.failure
 	}
-	return n, err
+	if err := in.end(); !errors.Is(err, io.EOF) {
+		return n, err
+	}
+	return n, nil
 }
 
 // countingWriter counts bytes and remembers that an error was the writer's.
@@ -144,15 +164,12 @@ func (in *incoming) ended(what string) error {
 	if in.failure != nil {
 		return in.failure
 	}
-	if in.Complete() {
-		return nil
-	}
-	n, err := in.Incoming.Read(make([]byte, 1))
+	_, err := in.Read(make([]byte, 1))
 	switch {
-	case errors.Is(err, io.EOF) && n == 0:
+	case errors.Is(err, io.EOF):
 		return nil
 	case err != nil:
-		return laneError(err)
+		return err
 	}
 	return sdk.Errorf(sdk.Corrupt, "%s returned before it had read the whole object", what)
 }

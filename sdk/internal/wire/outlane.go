@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"io"
 	"sync"
 
@@ -31,6 +32,9 @@ func (l *outLane) begin(object sdk.Object, done func([]sdk.Receipt)) (*laneWrite
 	if err != nil {
 		return nil, sdk.Errorf(sdk.Invalid, "object %q: %w", object.Name, err)
 	}
+	if err := l.outlet.doomed(); err != nil {
+		return nil, err
+	}
 	p := &pendingObject{done: done, object: object}
 	l.mu.Lock()
 	l.number++
@@ -60,8 +64,14 @@ func (l *outLane) begin(object sdk.Object, done func([]sdk.Receipt)) (*laneWrite
 // acknowledged is called by a sender for each object its receiver stored.
 func (l *outLane) acknowledged(output int, sequence uint64, payload []byte) {
 	var ack proto.Ack
-	// A receipt that can't be read stays missing, and Close reports it.
-	if pb.Unmarshal(payload, &ack) != nil {
+	err := pb.Unmarshal(payload, &ack)
+	if err == nil && len(ack.Receipts) == 0 {
+		err = errors.New("no receipt in it")
+	}
+	if err != nil {
+		// The object stays without a receipt: the output is as good as lost, and
+		// a pipeline that is doomed by it says so at the next Emit, or in Close.
+		_ = l.outlet.lose(output, sdk.Errorf(sdk.Corrupt, "acknowledgement of object %d: %w", sequence, err))
 		return
 	}
 	l.mu.Lock()

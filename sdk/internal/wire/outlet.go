@@ -46,7 +46,7 @@ type Outlet struct {
 	ended bool
 
 	fail    sync.Once
-	failed  chan struct{} // closed when a required output is gone
+	failed  chan struct{} // closed when the pipeline can't succeed any more
 	failure error         // why, readable after failed
 }
 
@@ -83,10 +83,31 @@ func Dial(ctx context.Context, outputs []Output, options OutletOptions) (*Outlet
 	return o, nil
 }
 
-// lose takes an output out of service; for a required one it returns the error.
+// doom notes the first reason why the pipeline can't succeed any more; nothing
+// is emitted after it.
+func (o *Outlet) doom(err error) error {
+	o.fail.Do(func() {
+		o.failure = err
+		close(o.failed)
+	})
+	return err
+}
+
+// doomed is the reason, nil while there is none.
+func (o *Outlet) doomed() error {
+	select {
+	case <-o.failed:
+		return o.failure
+	default:
+		return nil
+	}
+}
+
+// lose takes an output out of service; for a required one, and for the last
+// one, it returns the error.
 func (o *Outlet) lose(output int, err error) error {
 	if o.outputs[output].Required {
-		return err
+		return o.doom(err)
 	}
 	o.mu.Lock()
 	_, known := o.lost[output]
@@ -96,11 +117,11 @@ func (o *Outlet) lose(output int, err error) error {
 	if !known && o.options.Lost != nil {
 		o.options.Lost(output, err)
 	}
+	if left == 0 {
+		return o.doom(fmt.Errorf("no output is left: %w", err))
+	}
 	for _, l := range o.lanes {
 		l.settle(output)
-	}
-	if left == 0 {
-		return fmt.Errorf("no output is left: %w", err)
 	}
 	return nil
 }
@@ -122,17 +143,25 @@ func (o *Outlet) Emit(ctx context.Context, object sdk.Object, r io.Reader, sync 
 		return ctx.Err()
 	}
 	defer func() { o.idle <- l }()
+	if err := o.doomed(); err != nil {
+		return err
+	}
 	w, err := l.begin(object, done)
 	if err != nil {
 		return err
 	}
+	// An object that was begun and does not end leaves its lane, and with it the
+	// pipeline, unusable.
 	if r != nil {
-		source := &sourceReader{r: r, meter: o.options.Meter}
+		source := &sourceReader{ctx: ctx, r: r, meter: o.options.Meter}
 		if _, err := w.ReadFrom(source); err != nil {
-			return fmt.Errorf("%s: %w", object.Name, err)
+			return o.doom(fmt.Errorf("%s: %w", object.Name, err))
 		}
 	}
-	return w.finish(sync)
+	if err := w.finish(sync); err != nil {
+		return o.doom(err)
+	}
+	return nil
 }
 
 // EmitDurable sends an object and waits until every output stored it.
@@ -143,6 +172,9 @@ func (o *Outlet) EmitDurable(ctx context.Context, object sdk.Object, r io.Reader
 	}
 	select {
 	case receipts := <-stored:
+		if len(receipts) == 0 {
+			return nil, sdk.Errorf(sdk.Unavailable, "%s: no sink is left that stored it", object.Name)
+		}
 		return receipts, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -163,12 +195,8 @@ func (o *Outlet) watch(output int, s *lane.Sender) {
 	if ended {
 		return
 	}
-	if err := o.lose(output, laneError(s.Err())); err != nil {
-		o.fail.Do(func() {
-			o.failure = err
-			close(o.failed)
-		})
-	}
+	// A pipeline that is doomed by it says so at the next Emit, or in Close.
+	_ = o.lose(output, laneError(s.Err()))
 }
 
 // Close ends all lanes normally and waits until everything is acknowledged.
@@ -177,7 +205,11 @@ func (o *Outlet) Close() error {
 	for _, l := range o.lanes {
 		group.Go(l.close)
 	}
-	if err := group.Wait(); err != nil {
+	err := group.Wait()
+	if err == nil {
+		err = o.doomed()
+	}
+	if err != nil {
 		return errors.Join(err, o.Abort(err))
 	}
 	return nil
@@ -199,13 +231,17 @@ func (o *Outlet) Abort(reason error) error {
 	return errors.Join(errs...)
 }
 
-// sourceReader counts, and keeps a source's own error apart from the lane's.
+// sourceReader counts, and stops when the context of its Emit ends.
 type sourceReader struct {
+	ctx   context.Context
 	r     io.Reader
 	meter *Meter
 }
 
 func (s *sourceReader) Read(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
 	n, err := s.r.Read(p)
 	s.meter.Bytes.Add(int64(n))
 	return n, err
