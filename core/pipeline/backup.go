@@ -30,7 +30,8 @@ func (e *Engine) Backup(ctx context.Context, line Line, request sdk.BackupReques
 	}
 	defer stop(nodes)
 	source, transforms, sinks := nodes[0], nodes[1:1+len(line.Transforms)], nodes[1+len(line.Transforms):]
-	source.lanes = host.Lanes{Outputs: e.toStore(line, transforms, sinks, false), NoRing: e.noRing}
+	store := e.toStore(line, transforms, sinks, false)
+	source.lanes = host.Lanes{Outputs: store.entrance, NoRing: e.noRing}
 	source.operation = host.Backup(request)
 
 	var result sdk.BackupResult
@@ -44,12 +45,12 @@ func (e *Engine) Backup(ctx context.Context, line Line, request sdk.BackupReques
 			if observe.Receipts == nil || failed != nil {
 				return
 			}
-			if failed = observe.Receipts(receipts); failed != nil {
+			if failed = observe.Receipts(store.number(receipts)); failed != nil {
 				cancel(failed)
 			}
 		},
 	}
-	fanOut(nodes[len(transforms)], observe)
+	store.observe(nodes[len(transforms)], observe)
 	r, _ := e.begin(runCtx, nodes)
 	err = interrupted(runCtx, r.wait())
 	if failed != nil {
@@ -58,26 +59,60 @@ func (e *Engine) Backup(ctx context.Context, line Line, request sdk.BackupReques
 	return result, err
 }
 
-// toStore wires transforms and sinks on the way to the store and returns where
-// an emitter connects.
-func (e *Engine) toStore(line Line, transforms, sinks []*node, keepNames bool) []host.Output {
+// store is the way into a line's sinks.
+type store struct {
+	entrance []host.Output // where an emitter connects
+	sinks    []*node
+	present  []int // the number of the sink behind each output
+}
+
+// toStore wires transforms and sinks on the way to the store.
+func (e *Engine) toStore(line Line, transforms, sinks []*node, keepNames bool) store {
+	s := store{sinks: sinks}
 	var ends []host.Output
-	for _, sink := range sinks {
+	for i, sink := range sinks {
+		if sink.absent != nil {
+			continue
+		}
 		sink.operation = host.Put()
 		sink.lanes = host.Lanes{Inputs: e.addresses(line.lanes()), NoRing: e.noRing}
 		ends = append(ends, host.Output{Lanes: sink.lanes.Inputs, Required: !sink.Optional})
+		s.present = append(s.present, i)
 	}
 	for _, t := range transforms {
 		t.operation = host.Encode(keepNames)
 	}
-	return e.chain(line.lanes(), transforms, ends)
+	s.entrance = e.chain(line.lanes(), transforms, ends)
+	return s
 }
 
-// fanOut listens for lost outputs at the stage that feeds the sinks.
-func fanOut(last *node, observe Observer) {
-	last.events.LostOutput = func(output int, message string) {
-		if observe.Lost != nil {
-			observe.Lost(Lost{Sink: output, Reason: message})
+// observe tells of the sinks that are absent, and has the stage that feeds the
+// others tell of those that it loses.
+func (s store) observe(feeder *node, observe Observer) {
+	s.lost(observe)
+	feeder.events.LostOutput = func(output int, message string) { s.lose(observe, output, message) }
+}
+
+func (s store) lost(observe Observer) {
+	for i, sink := range s.sinks {
+		if sink.absent != nil && observe.Lost != nil {
+			observe.Lost(Lost{Sink: i, Reason: sink.absent.Error()})
 		}
 	}
+}
+
+func (s store) lose(observe Observer, output int, message string) {
+	if observe.Lost != nil && output < len(s.present) {
+		observe.Lost(Lost{Sink: s.present[output], Reason: message})
+	}
+}
+
+// number replaces the numbers of outputs by those of the line's sinks.
+func (s store) number(receipts []sdk.Receipt) []sdk.Receipt {
+	for i := range receipts {
+		if receipts[i].Output < len(s.present) {
+			receipts[i].Output = s.present[receipts[i].Output]
+		}
+	}
+	return receipts
 }

@@ -48,10 +48,11 @@ type node struct {
 	operation host.Operation
 	lanes     host.Lanes
 	events    host.Events
+	absent    error // why an optional stage takes no part
 }
 
-// launch starts and configures all stages, side by side. The caller must stop
-// them.
+// launch starts and configures all stages, side by side. An optional one that
+// does not start is absent. The caller must stop them.
 func (e *Engine) launch(ctx context.Context, server sdk.Server, stages ...Stage) ([]*node, error) {
 	nodes := make([]*node, len(stages))
 	var group errgroup.Group
@@ -59,7 +60,12 @@ func (e *Engine) launch(ctx context.Context, server sdk.Server, stages ...Stage)
 		group.Go(func() error {
 			n := &node{Stage: s}
 			nodes[i] = n
-			if err := e.start(ctx, server, n); err != nil {
+			err := e.start(ctx, server, n)
+			if err != nil && s.Optional {
+				n.absent = err
+				return nil
+			}
+			if err != nil {
 				return &Failure{Stage: s.label(), Err: err}
 			}
 			return nil
@@ -147,6 +153,9 @@ func (e *Engine) begin(ctx context.Context, nodes []*node) (*run, context.Contex
 	ctx, cancel := context.WithCancelCause(ctx)
 	r := &run{cancel: cancel}
 	for _, n := range nodes {
+		if n.absent != nil {
+			continue
+		}
 		r.goes(n.label(), n.Optional, func() error {
 			return n.plugin.Run(ctx, n.operation, n.lanes, n.events)
 		})

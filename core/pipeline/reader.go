@@ -47,7 +47,10 @@ func (e *Engine) Read(ctx context.Context, line Line, selections []host.Selectio
 
 // fromStore lists the stages on the way back, and what comes after them.
 func fromStore(line Line, more ...Stage) []Stage {
-	stages := []Stage{line.Sinks[0]}
+	// A sink that is optional on the way in is needed on the way back.
+	from := line.Sinks[0]
+	from.Optional = false
+	stages := []Stage{from}
 	reversed := slices.Clone(line.Transforms)
 	slices.Reverse(reversed)
 	return append(append(stages, reversed...), more...)
@@ -62,8 +65,6 @@ func (e *Engine) wireFromStore(line Line, nodes []*node, selections []host.Selec
 	store.lanes = host.Lanes{
 		Outputs: e.chain(line.lanes(), transforms, []host.Output{{Lanes: end, Required: true}}), NoRing: e.noRing,
 	}
-	// A sink that is optional on the way in is needed on the way back.
-	store.Optional = false
 }
 
 // Find lists what a sink stores under any of the prefixes.

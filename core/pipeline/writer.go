@@ -13,6 +13,7 @@ import (
 // the other goes through it without a new start of the plugins.
 type Writer struct {
 	nodes   []*node
+	store   store
 	run     *run
 	ctx     context.Context
 	emitter *host.Emitter
@@ -27,15 +28,17 @@ func (e *Engine) OpenWriter(ctx context.Context, line Line, observe Observer) (*
 		return nil, err
 	}
 	transforms, sinks := nodes[:len(line.Transforms)], nodes[len(line.Transforms):]
-	outputs := e.toStore(line, transforms, sinks, true)
+	store := e.toStore(line, transforms, sinks, true)
 	if len(transforms) > 0 {
-		fanOut(transforms[len(transforms)-1], observe)
+		store.observe(transforms[len(transforms)-1], observe)
+	} else {
+		store.lost(observe)
 	}
 	r, runCtx := e.begin(ctx, nodes)
-	w := &Writer{nodes: nodes, run: r, ctx: ctx}
-	w.emitter, err = host.DialEmitter(runCtx, host.Lanes{Outputs: outputs, NoRing: e.noRing}, func(output int, err error) {
-		if len(transforms) == 0 && observe.Lost != nil {
-			observe.Lost(Lost{Sink: output, Reason: err.Error()})
+	w := &Writer{nodes: nodes, store: store, run: r, ctx: ctx}
+	w.emitter, err = host.DialEmitter(runCtx, host.Lanes{Outputs: store.entrance, NoRing: e.noRing}, func(output int, err error) {
+		if len(transforms) == 0 {
+			store.lose(observe, output, err.Error())
 		}
 	})
 	if err != nil {
@@ -53,7 +56,7 @@ func (w *Writer) Put(ctx context.Context, o sdk.Object, r io.Reader) ([]sdk.Rece
 	}
 	receipts, err := w.emitter.Emit(ctx, o, r)
 	if err == nil {
-		return receipts, nil
+		return w.store.number(receipts), nil
 	}
 	w.failed = w.explain(errors.Join(err, w.emitter.Abort(err)))
 	return nil, w.failed
