@@ -129,6 +129,9 @@ func MaskConninfo(conninfo schema.Secret) string {
 		if isSecretKeyword(p.keyword) {
 			b.WriteString(text[copied:p.start] + conninfo.String())
 			copied = p.end
+			if copied < len(text) && !isSpace(text[copied]) {
+				b.WriteByte(' ') // a quoted value may end without a space, a mask may not
+			}
 		}
 	}
 	return b.String() + text[copied:]
