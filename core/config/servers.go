@@ -93,7 +93,7 @@ func (l *loader) checkConnections(s *settings, b *serverBlock) {
 		if err := checkConninfo(conninfo); err != nil {
 			l.add(mistake(v.whole, "Invalid connection string", fmt.Sprintf("%q: %v.", name, err)))
 		}
-		if v.literal && l.exposed[v.whole.Filename] && HasPassword(schema.Secret(conninfo)) {
+		if l.exposed[v.whole.Filename] && v.isLiteral() && HasPassword(schema.Secret(conninfo)) {
 			l.add(exposed(v.whole, name))
 		}
 	}

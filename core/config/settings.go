@@ -27,9 +27,7 @@ type value struct {
 	broken bool
 	// whole is the range of name and expression.
 	whole hcl.Range
-	// literal is true when the expression calls no function and reads no
-	// variable.
-	literal bool
+	expr  hcl.Expression
 }
 
 // bodySchema returns what HCL has to know of a schema. Nothing is required

@@ -112,7 +112,7 @@ func (s Stage) exposures(read *settings) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, a := range read.schema.Attributes {
 		v, given := read.attributes[a.Name]
-		if given && a.Sensitive && v.literal && s.exposed[v.whole.Filename] {
+		if given && a.Sensitive && s.exposed[v.whole.Filename] && v.isLiteral() {
 			diags = append(diags, exposed(v.whole, a.Name))
 		}
 	}

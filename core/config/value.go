@@ -15,7 +15,7 @@ import (
 // readAttribute evaluates an attribute and brings it to its type; null gives no
 // value. No message repeats a value that might be secret.
 func readAttribute(attribute *hcl.Attribute, a schema.Attribute, ctx *hcl.EvalContext) (value, hcl.Diagnostics) {
-	v := value{whole: attribute.Range, literal: isLiteral(attribute.Expr)}
+	v := value{whole: attribute.Range, expr: attribute.Expr}
 	got, diags := attribute.Expr.Value(ctx)
 	if diags.HasErrors() {
 		v.broken = true
@@ -34,10 +34,10 @@ func readAttribute(attribute *hcl.Attribute, a schema.Attribute, ctx *hcl.EvalCo
 	return v, diags
 }
 
-// isLiteral tells whether an expression holds its value in plain sight: it reads
-// no variable and calls no function.
-func isLiteral(expr hcl.Expression) bool {
-	_, diags := expr.Value(nil)
+// isLiteral tells whether a value stands in plain sight: its expression reads no
+// variable and calls no function.
+func (v value) isLiteral() bool {
+	_, diags := v.expr.Value(nil)
 	return !diags.HasErrors()
 }
 
