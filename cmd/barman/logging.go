@@ -1,0 +1,86 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// screen is standard error, which a progress bar may borrow: what is written
+// meanwhile appears above the bar.
+type screen struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
+}
+
+// lend lets w take what is written, and returns what took it before.
+func (s *screen) lend(w io.Writer) io.Writer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.w
+	s.w = w
+	return before
+}
+
+// logger returns the log: the configuration's log_file, and standard error for
+// what somebody should see there.
+func (a *app) logger() hclog.Logger {
+	if a.log != nil {
+		return a.log
+	}
+	configured := "info"
+	file := ""
+	if a.config != nil {
+		configured, file = a.config.Global.LogLevel, a.config.Global.LogFile
+	}
+	level := hclog.LevelFromString(cmp.Or(a.options.logLevel, configured))
+	if a.options.debug {
+		level = min(level, hclog.Debug)
+	}
+	screenLevel := a.screenLevel(level, file != "")
+	if file == "" {
+		a.log = hclog.New(&hclog.LoggerOptions{Output: a.stderr, Level: screenLevel})
+		return a.log
+	}
+	w, err := openLog(file)
+	if err != nil {
+		a.print().warn(fmt.Sprintf("log file: %v; logging to standard error", err))
+		a.log = hclog.New(&hclog.LoggerOptions{Output: a.stderr, Level: a.screenLevel(level, false)})
+		return a.log
+	}
+	a.closers = append(a.closers, w.Close)
+	log := hclog.NewInterceptLogger(&hclog.LoggerOptions{Output: w, Level: level})
+	log.RegisterSink(hclog.NewSinkAdapter(&hclog.LoggerOptions{Output: a.stderr, Level: screenLevel}))
+	a.log = log
+	return a.log
+}
+
+// screenLevel is what appears on standard error: everything that was asked for,
+// but on a terminal, beside a log file and when quiet only what is out of order.
+func (a *app) screenLevel(level hclog.Level, logged bool) hclog.Level {
+	asked := a.options.debug || a.options.logLevel != "" && !logged
+	if asked || !logged && !a.terminal && !a.options.quiet {
+		return level
+	}
+	return max(level, hclog.Warn)
+}
+
+// openLog opens the log file for appending; it and its directory are not for
+// everybody to read.
+func openLog(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/barman-go/barman/core/catalogue"
+)
+
+// text writes the sections of Barman 3.17's show-backup.
+func (b shownBackup) text(w io.Writer, _ style) {
+	fmt.Fprintf(w, "Backup %s:\n", b.backup.ID)
+	for i, section := range b.sections() {
+		indent, width := "  ", 23
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if section.title != "" {
+			fmt.Fprintf(w, "  %s:\n", section.title)
+			indent, width = "    ", 21
+		}
+		for _, r := range section.rows {
+			fmt.Fprintf(w, "%s%-*s: %s\n", indent, width, r.label, r.value)
+		}
+	}
+	if b.backup.Error != "" && !b.backup.State.CopyDone() {
+		fmt.Fprintf(w, "  %-23s: %s\n", "Error", b.backup.Error)
+	}
+}
+
+type section struct {
+	title string
+	rows  []row
+}
+
+type row struct{ label, value string }
+
+// add adds a row when there is something to show.
+func (s *section) add(label, value string) {
+	if value != "" {
+		s.rows = append(s.rows, row{label, value})
+	}
+}
+
+func (b shownBackup) sections() []section {
+	all := []section{b.general()}
+	if server := b.serverInformation(); len(server.rows) > 0 {
+		all = append(all, server)
+	}
+	if !b.backup.State.CopyDone() {
+		return all
+	}
+	if len(b.backup.Tablespaces) > 0 {
+		tablespaces := section{title: "Tablespaces"}
+		for _, t := range b.backup.Tablespaces {
+			tablespaces.rows = append(tablespaces.rows, row{t.Name, fmt.Sprintf("%s (oid: %d)", t.Location, t.OID)})
+		}
+		all = append(all, tablespaces)
+	}
+	return append(all, b.base(), b.archive(), b.surroundings())
+}
+
+func (b shownBackup) general() section {
+	var s section
+	s.add("Backup Name", b.backup.Name)
+	s.add("Server Name", b.server)
+	s.add("System Id", b.backup.SystemID)
+	s.add("Status", string(b.backup.State))
+	if !b.backup.State.CopyDone() {
+		return s
+	}
+	s.add("PostgreSQL Version", strconv.Itoa(b.backup.Version))
+	s.add("PGDATA directory", b.backup.PGData)
+	if b.backup.ClusterSize != nil {
+		s.add("Estimated Cluster Size", catalogue.PrettySize(*b.backup.ClusterSize))
+	}
+	return s
+}
+
+func (b shownBackup) serverInformation() section {
+	s := section{title: "Server information"}
+	s.add("Checksums", b.backup.DataChecksums)
+	s.add("WAL summarizer", b.backup.SummarizeWAL)
+	return s
+}
+
+func (b shownBackup) base() section {
+	s := section{title: "Base backup information"}
+	s.add("Backup Method", b.backup.Mode)
+	s.add("Encryption", b.backup.Encryption)
+	if b.backup.Mode == catalogue.ModePostgres {
+		s.add("Backup Type", string(b.backup.Type()))
+	}
+	size := sizeOf(b.backup.Size)
+	s.add("Backup Size", fmt.Sprintf("%s (%s with WALs)", catalogue.PrettySize(size), catalogue.PrettySize(size+b.wal.Size)))
+	if b.backup.Compression != "none" {
+		s.add("Backup Compression", b.backup.Compression)
+	}
+	s.add("WAL Size", catalogue.PrettySize(b.wal.Size))
+	if saved, ok := b.saved(); ok {
+		s.add("Resources saved", fmt.Sprintf("%s (%s)", catalogue.PrettySize(saved), b.savedPart(saved)))
+	}
+	s.add("Timeline", strconv.FormatUint(uint64(b.backup.Timeline), 10))
+	s.add("Begin WAL", b.backup.BeginWAL)
+	s.add("End WAL", b.backup.EndWAL)
+	s.add("Number of WALs", strconv.Itoa(b.wal.Count))
+	s.add("WAL compression ratio", percent(b.wal.CompressionRatio()))
+	s.add("Begin time", timestamp(b.backup.BeginTime))
+	s.add("End time", timestamp(b.backup.EndTime))
+	s.add("Copy time", b.copyTimeText())
+	if rate, ok := b.throughput(); ok {
+		text := catalogue.PrettySize(int64(rate)) + "/s"
+		if jobs := b.workers(); jobs > 1 {
+			text += fmt.Sprintf(" (%d jobs)", jobs)
+		}
+		s.add("Estimated throughput", text)
+	}
+	s.add("Begin Offset", offset(b.backup.BeginOffset))
+	s.add("End Offset", offset(b.backup.EndOffset))
+	s.add("Begin LSN", b.backup.BeginLSN.String())
+	s.add("End LSN", b.backup.EndLSN.String())
+	return s
+}
+
+func (b shownBackup) archive() section {
+	s := section{title: "WAL information"}
+	s.add("Number of files", strconv.Itoa(b.wal.UntilNextCount))
+	s.add("Disk usage", catalogue.PrettySize(b.wal.UntilNextSize))
+	s.add("WAL rate", b.walRate())
+	s.add("Compression ratio", percent(b.wal.UntilNextCompressionRatio()))
+	s.add("Last available", b.wal.Last)
+	return s
+}
+
+func (b shownBackup) surroundings() section {
+	s := section{title: "Catalog information"}
+	s.add("Retention Policy", retentionNotEnforced)
+	s.add("Previous Backup", b.previousText())
+	s.add("Next Backup", b.nextText())
+	return s
+}
+
+// retentionNotEnforced is what holds while no policy deletes anything.
+const retentionNotEnforced = "not enforced"
+
+func (b shownBackup) previousText() string {
+	if b.previous == "" {
+		return "- (this is the oldest base backup)"
+	}
+	return string(b.previous)
+}
+
+func (b shownBackup) nextText() string {
+	if b.next == "" {
+		return "- (this is the latest base backup)"
+	}
+	return string(b.next)
+}
+
+// saved is how much of the backup is shared with earlier ones.
+func (b shownBackup) saved() (int64, bool) {
+	switch b.backup.Type() {
+	case catalogue.TypeRsync, catalogue.TypeIncremental:
+	default:
+		return 0, false
+	}
+	whole := b.backup.Size
+	if b.backup.Type() == catalogue.TypeIncremental {
+		whole = b.backup.ClusterSize
+	}
+	if whole == nil || b.backup.DeduplicatedSize == nil {
+		return 0, false
+	}
+	return *whole - *b.backup.DeduplicatedSize, true
+}
+
+func (b shownBackup) savedPart(saved int64) string {
+	whole := saved + *b.backup.DeduplicatedSize
+	if whole == 0 {
+		return "0.00%"
+	}
+	return fmt.Sprintf("%.2f%%", 100*float64(saved)/float64(whole))
+}
+
+func (b shownBackup) copyTime() (time.Duration, bool) {
+	return seconds(b.backup.CopyStats, "copy_time")
+}
+
+func (b shownBackup) analysisTime() time.Duration {
+	d, _ := seconds(b.backup.CopyStats, "analysis_time")
+	return d
+}
+
+func (b shownBackup) copyTimeText() string {
+	d, known := b.copyTime()
+	if !known {
+		return ""
+	}
+	text := catalogue.PrettyDuration(d)
+	if startup := b.analysisTime(); startup >= time.Second {
+		text += " + " + catalogue.PrettyDuration(startup) + " startup"
+	}
+	return text
+}
+
+func (b shownBackup) throughput() (float64, bool) {
+	d, known := b.copyTime()
+	if !known || d <= 0 || b.backup.DeduplicatedSize == nil {
+		return 0, false
+	}
+	return float64(*b.backup.DeduplicatedSize) / d.Seconds(), true
+}
+
+func (b shownBackup) workers() int {
+	n, known := b.backup.CopyStats.Float("number_of_workers")
+	if !known {
+		return 1
+	}
+	return int(n)
+}
+
+func (b shownBackup) walRate() string {
+	if b.wal.PerSecond() <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f/hour", 3600*b.wal.PerSecond())
+}
+
+func seconds(stats catalogue.Dict, key string) (time.Duration, bool) {
+	s, known := stats.Float(key)
+	return time.Duration(s * float64(time.Second)), known
+}
+
+func percent(part float64) string {
+	if part <= 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f%%", 100*part)
+}
+
+func offset(n *int64) string {
+	if n == nil {
+		return ""
+	}
+	return strconv.FormatInt(*n, 10)
+}
+
+// timestamp shows a moment as backup.info does, with microseconds if there are
+// any.
+func timestamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	if t.Nanosecond()/1000 == 0 {
+		return t.Format("2006-01-02 15:04:05-07:00")
+	}
+	return t.Format("2006-01-02 15:04:05.000000-07:00")
+}

@@ -1,0 +1,180 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/barman-go/barman/core/backup"
+	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/postgres"
+	"github.com/barman-go/barman/core/server"
+	"github.com/barman-go/barman/sdk"
+)
+
+// Report is what was found out about a server.
+type Report struct {
+	// Rows are the checks in the order in which they are shown.
+	Rows []postgres.Check
+	// BackupSize is the size of the newest complete backup, WALSize that of the
+	// WAL after it, in bytes; zero without one.
+	BackupSize, WALSize int64
+}
+
+// Failed returns the rows that are not good.
+func (r Report) Failed() []postgres.Check {
+	var failed []postgres.Check
+	for _, row := range r.Rows {
+		if !row.OK {
+			failed = append(failed, row)
+		}
+	}
+	return failed
+}
+
+// Server checks a server; now is what ages are counted from. It has no error:
+// whatever goes wrong is a failed row. It takes no longer than the server's
+// check_timeout.
+func Server(ctx context.Context, s *server.Server, now time.Time) Report {
+	cancel := func() {}
+	if limit := s.Config.CheckTimeout; limit > 0 {
+		ctx, cancel = context.WithTimeout(ctx, limit)
+	}
+	defer cancel()
+	c := &checker{server: s, now: now}
+
+	var group errgroup.Group
+	var remote postgres.CheckReport
+	var plugins []postgres.Check
+	group.Go(func() error { remote = postgres.CheckServer(ctx, c.request(ctx)); return nil })
+	group.Go(func() error { plugins = c.plugins(ctx); return nil })
+	local := c.read()
+	if err := group.Wait(); err != nil {
+		c.bad("check", err.Error())
+	}
+
+	c.wal(local)
+	c.rows = append(c.rows, remote.PostgreSQL...)
+	c.directories()
+	c.retention()
+	c.ages(local)
+	c.rows = append(c.rows, plugins...)
+	c.backups(local)
+	c.rows = append(c.rows, remote.Identity...)
+	c.receiver()
+	c.rows = append(c.rows, remote.FileArchiver...)
+	c.refused()
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		c.bad("check timeout", "barman check command timed out")
+	}
+	return Report{Rows: c.rows, BackupSize: local.backupSize(), WALSize: local.walSize}
+}
+
+// checker collects the rows of one server.
+type checker struct {
+	server *server.Server
+	now    time.Time
+	rows   []postgres.Check
+}
+
+func (c *checker) add(name string, ok bool, hint string) {
+	c.rows = append(c.rows, postgres.Check{Name: name, OK: ok, Hint: hint})
+}
+
+func (c *checker) good(name, hint string) { c.add(name, true, hint) }
+
+func (c *checker) bad(name, hint string) { c.add(name, false, hint) }
+
+// request says what PostgreSQL is to be checked for.
+func (c *checker) request(ctx context.Context) postgres.CheckRequest {
+	config := c.server.Config
+	request := postgres.CheckRequest{
+		Server: c.server.Name(), Conninfo: config.Conninfo.Reveal(), StreamingConninfo: config.StreamingConninfo.Reveal(),
+		Slot: c.slot(ctx), Archiver: config.WAL.Archive, StreamingArchiver: config.WAL.Source != nil,
+		IdentityFile: filepath.Join(config.Directories.Backup, "identity.json"),
+	}
+	if identity, err := c.server.Catalogue.ReadIdentity(); err == nil {
+		request.StoredSystemID = identity.SystemID
+	}
+	return request
+}
+
+// catalogued is what the catalogue holds.
+type catalogued struct {
+	complete, done []*catalogue.Backup // in ascending order
+	failed         int
+	waiting        bool
+	newest         *catalogue.WALRecord // last recorded segment
+	walSize        int64                // of the WAL after the newest complete backup
+	errs           []error
+}
+
+func (l catalogued) last() *catalogue.Backup {
+	if len(l.complete) == 0 {
+		return nil
+	}
+	return l.complete[len(l.complete)-1]
+}
+
+func (l catalogued) backupSize() int64 {
+	if b := l.last(); b != nil && b.Size != nil {
+		return *b.Size
+	}
+	return 0
+}
+
+// read reads the catalogue, after the remains of killed processes were marked
+// as FAILED. What cannot be read becomes a row.
+func (c *checker) read() catalogued {
+	var l catalogued
+	if err := backup.Reap(c.server); err != nil {
+		l.errs = append(l.errs, err)
+	}
+	for entry, err := range c.server.Catalogue.Entries() {
+		switch {
+		case err != nil:
+			l.errs = append(l.errs, err)
+		case entry.Err != nil:
+			l.errs = append(l.errs, entry.Err)
+		default:
+			l.count(entry.Backup)
+		}
+	}
+	for record, err := range c.server.Catalogue.WALRecords() {
+		if err != nil {
+			l.errs = append(l.errs, err)
+			if sdk.KindOf(err) != sdk.Corrupt {
+				break
+			}
+			continue
+		}
+		l.newest = &record
+	}
+	figures, err := c.server.Catalogue.WALStatistics(l.complete)
+	if err != nil && sdk.KindOf(err) != sdk.Corrupt {
+		l.errs = append(l.errs, err)
+	}
+	if b := l.last(); b != nil {
+		l.walSize = figures[b.ID].UntilNextSize
+	}
+	return l
+}
+
+func (l *catalogued) count(b *catalogue.Backup) {
+	if b.State.CopyDone() {
+		l.complete = append(l.complete, b)
+	}
+	switch b.State {
+	case catalogue.StateDone:
+		if b.Type() != catalogue.TypeIncremental {
+			l.done = append(l.done, b)
+		}
+	case catalogue.StateFailed:
+		l.failed++
+	case catalogue.StateWaitingForWALs:
+		l.waiting = true
+	}
+}
