@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // ObjectKind tells what an object's bytes mean. The values are part of the
@@ -68,10 +69,10 @@ type Receipt struct {
 }
 
 // ValidName reports whether name is a usable object name: relative,
-// slash-separated, clean, without "..", NUL or control characters, and at most
-// 4096 bytes long.
+// slash-separated, clean, valid UTF-8, without "..", NUL or control characters,
+// and at most 4096 bytes long.
 func ValidName(name string) bool {
-	if name == "" || len(name) > 4096 || name == "." || path.IsAbs(name) || path.Clean(name) != name {
+	if name == "" || len(name) > 4096 || name == "." || path.IsAbs(name) || path.Clean(name) != name || !utf8.ValidString(name) {
 		return false
 	}
 	if name == ".." || strings.HasPrefix(name, "../") {

@@ -1,6 +1,9 @@
 package sdktest
 
-import "testing"
+import (
+	"path/filepath"
+	"testing"
+)
 
 func TestRot13PassesEveryCheck(t *testing.T) {
 	Transform(t, Binary(t, "testdata/good/rot13"), nil, Unframed())
@@ -8,4 +11,17 @@ func TestRot13PassesEveryCheck(t *testing.T) {
 
 func TestGzipPassesEveryCheck(t *testing.T) {
 	Transform(t, Binary(t, "testdata/good/gzip"), nil, LargestObject(1<<30))
+}
+
+func TestTheReferenceSinkPassesEveryCheck(t *testing.T) {
+	dir := t.TempDir()
+	// What a killed process leaves is no leftover of the others.
+	leftovers := func(t T) []string {
+		names, err := filepath.Glob(filepath.Join(dir, "incomplete", "*"))
+		if err != nil {
+			t.Errorf("%v", err)
+		}
+		return names
+	}
+	Sink(t, Binary(t, "testdata/good/directory"), Config{"path": dir}, LargestObject(1<<30), Leftovers(leftovers))
 }

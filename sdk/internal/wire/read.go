@@ -48,6 +48,9 @@ func Read(ctx context.Context, sink sdk.Sink, selections []*proto.Selection, out
 }
 
 func readOne(ctx context.Context, sink sdk.Sink, name, rename string, tar bool, out *Outlet) error {
+	if !sdk.ValidName(name) {
+		return sdk.Errorf(sdk.Invalid, "%q is not an object name", name)
+	}
 	object, reader, err := sink.Get(ctx, name)
 	if err != nil {
 		return err
