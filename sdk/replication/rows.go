@@ -14,6 +14,11 @@ func (s *Stream) Rows() ([]Row, error) {
 	if err := s.Expect(RowDescription); err != nil {
 		return nil, err
 	}
+	return s.RowsAfterDescription()
+}
+
+// RowsAfterDescription is Rows for a caller that has seen the row description.
+func (s *Stream) RowsAfterDescription() ([]Row, error) {
 	var rows []Row
 	for {
 		kind, _, err := s.Next()

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/replication"
+	"github.com/barman-go/barman/sdk/wal"
+)
+
+// silence is how long a server may say nothing; halfway it is asked to speak.
+const silence = time.Minute
+
+// Source receives WAL through the replication protocol.
+type Source struct {
+	server  sdk.Server
+	config  *Config
+	silence time.Duration
+
+	mu       sync.Mutex
+	systemID string // of the server last received from
+}
+
+// Open makes the source; it does not touch the network.
+func Open(_ context.Context, server sdk.Server, config *Config) (sdk.WALSource, error) {
+	if err := config.Validate().Err(); err != nil {
+		return nil, sdk.Errorf(sdk.Invalid, "%w", err)
+	}
+	return &Source{server: server, config: config, silence: silence}, nil
+}
+
+func (s *Source) conninfo() sdk.Secret {
+	if s.config.Conninfo != "" {
+		return s.config.Conninfo
+	}
+	return s.server.StreamingConninfo
+}
+
+// Receive receives WAL over one connection. See sdk.WALSource.
+//
+// It begins with the segment that follows the newest finished one in the
+// directory, or with the unfinished one from its beginning; in a directory
+// without WAL with the segment that holds the slot's restart position, and
+// without a slot with the one that the server is writing.
+func (s *Source) Receive(ctx context.Context, request sdk.ReceiveRequest, report func(sdk.WALProgress)) error {
+	err := s.receive(ctx, request, report)
+	if err == nil || ctx.Err() != nil && sdk.KindOf(err) == sdk.Cancelled {
+		return nil
+	}
+	return sdk.Errorf(sdk.KindOf(err), "receive WAL of server %q: %w", s.server.Name, err)
+}
+
+func (s *Source) receive(ctx context.Context, request sdk.ReceiveRequest, report func(sdk.WALProgress)) (err error) {
+	if !request.SegmentSize.Valid() {
+		return sdk.Errorf(sdk.Invalid, "%d bytes is not a WAL segment size", request.SegmentSize)
+	}
+	dir, err := openDirectory(request.Directory)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.close()) }()
+	found, err := readTrace(dir.path, request.SegmentSize)
+	if err != nil {
+		return err
+	}
+	conn, err := replication.Connect(ctx, s.conninfo(), s.config.ApplicationName)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	system, err := conn.Identify(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.checkServer(ctx, conn, system, found, request); err != nil {
+		return err
+	}
+	from, err := s.begin(ctx, conn, system, found, request.SegmentSize)
+	if err != nil {
+		return err
+	}
+	if report == nil {
+		report = func(sdk.WALProgress) {}
+	}
+	r := &receiver{
+		dir: dir, size: request.SegmentSize, report: report, interval: s.config.StatusInterval, silence: s.silence, synchronous: request.Synchronous,
+		timeline: from.Timeline, written: from.Start(request.SegmentSize), flushed: from.Start(request.SegmentSize),
+	}
+	if s.config.Synchronous != nil {
+		r.synchronous = *s.config.Synchronous
+	}
+	if err := s.startingHistory(ctx, conn, r); err != nil {
+		return err
+	}
+	hclog.FromContext(ctx).Info("receive WAL", "server", s.server.Name, "timeline", int(r.timeline), "from", r.written.String(), "slot", s.config.Slot)
+	stream, err := conn.Stream(ctx, s.command(r), replication.StreamOptions{
+		Doing: "receive WAL",
+		Advise: func(e *pgconn.PgError) (sdk.ErrorKind, string, bool) {
+			return s.advise(e, r.timeline, r.written, r.current != nil)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	r.stream = stream
+	return r.follow(ctx, func() string { return s.command(r) })
+}
+
+// checkServer refuses a server that is not the one whose WAL is in the
+// directory.
+func (s *Source) checkServer(ctx context.Context, conn *replication.Conn, system replication.System, found trace, request sdk.ReceiveRequest) error {
+	s.mu.Lock()
+	known := s.systemID
+	s.systemID = system.ID
+	if known != "" {
+		s.systemID = known
+	}
+	s.mu.Unlock()
+	if found.systemID != 0 {
+		known = strconv.FormatUint(found.systemID, 10)
+	}
+	if known != "" && known != system.ID {
+		return sdk.Errorf(sdk.Invalid, "%s: its system identifier is %s, the WAL in %s is of %s: it is another server. "+
+			"Correct the connection string, or start over with 'barman receive-wal --reset %s'", conn, system.ID, request.Directory, known, s.server.Name)
+	}
+	text, err := conn.Show(ctx, "wal_segment_size")
+	if err != nil {
+		return err
+	}
+	if size, err := parseSegmentSize(text); err != nil || size != request.SegmentSize {
+		return sdk.Errorf(sdk.Invalid, "%s: its WAL segments have %s, not %d bytes", conn, text, request.SegmentSize)
+	}
+	return nil
+}
+
+// parseSegmentSize reads wal_segment_size as SHOW prints it: "16MB", "1GB".
+func parseSegmentSize(text string) (wal.SegmentSize, error) {
+	for unit, bytes := range map[string]int64{"MB": 1 << 20, "GB": 1 << 30} {
+		if digits, ok := strings.CutSuffix(text, unit); ok {
+			n, err := strconv.ParseInt(digits, 10, 32)
+			return wal.SegmentSize(n * bytes), err
+		}
+	}
+	return 0, fmt.Errorf("%q is not a segment size", text)
+}
+
+// begin decides where to begin.
+func (s *Source) begin(ctx context.Context, conn *replication.Conn, system replication.System, found trace, size wal.SegmentSize) (wal.Segment, error) {
+	var slot slotState
+	if s.config.Slot != "" {
+		var err error
+		if slot, _, err = s.prepareSlot(ctx, conn); err != nil {
+			return wal.Segment{}, err
+		}
+	}
+	switch {
+	case found.found && found.next.Timeline > system.Timeline:
+		return wal.Segment{}, sdk.Errorf(sdk.Invalid, "%s: it is on timeline %d, the WAL received so far on timeline %d: "+
+			"is it a server that was left behind by a failover?", conn, system.Timeline, found.next.Timeline)
+	case found.found && found.next.Timeline == system.Timeline && found.next.Start(size) > system.Position:
+		return wal.Segment{}, sdk.Errorf(sdk.Unavailable, "%s: WAL was received up to %s, the server itself is only at %s: a standby may catch up; "+
+			"if it cannot, this is not the server whose WAL is here: "+resetAndBackUpAgain, conn, found.next.Start(size), system.Position, s.server.Name)
+	case found.found:
+		return found.next, nil
+	case slot.restart != 0 && slot.timeline != 0:
+		return wal.SegmentAt(slot.timeline, slot.restart, size), nil
+	case slot.restart != 0:
+		return wal.SegmentAt(system.Timeline, slot.restart, size), nil
+	}
+	return wal.SegmentAt(system.Timeline, system.Position, size), nil
+}
+
+// startingHistory fetches the history file of the timeline that receiving
+// begins on; later ones come as the timelines do.
+func (s *Source) startingHistory(ctx context.Context, conn *replication.Conn, r *receiver) error {
+	if r.timeline == 1 {
+		return nil
+	}
+	rows, err := conn.Query(ctx, historyCommand(r.timeline))
+	if err != nil {
+		return err
+	}
+	return r.keepHistory(rows)
+}
+
+func historyCommand(timeline wal.Timeline) string {
+	return fmt.Sprintf("TIMELINE_HISTORY %d", timeline)
+}
+
+func (s *Source) command(r *receiver) string {
+	slot := ""
+	if s.config.Slot != "" {
+		slot = "SLOT " + replication.QuoteIdentifier(s.config.Slot) + " "
+	}
+	return fmt.Sprintf("START_REPLICATION %sPHYSICAL %s TIMELINE %d", slot, r.written, r.timeline)
+}
