@@ -51,6 +51,10 @@ func newCommand(major int, config *Config, request sdk.BackupRequest) (command, 
 	return c, nil
 }
 
+// The tablespace map is not asked for. From it PostgreSQL would make the links
+// of the tablespaces to where they were on this server, whereas recovery makes
+// them to where they are; and the manifest would list a file that recovery has
+// to leave out.
 func (c command) options(config *Config, label string) []string {
 	checkpoint := "spread"
 	if config.Checkpoint == "fast" {
@@ -58,7 +62,7 @@ func (c command) options(config *Config, label string) []string {
 	}
 	options := []string{
 		"LABEL " + replication.QuoteLiteral(label), "PROGRESS", "CHECKPOINT " + replication.QuoteLiteral(checkpoint),
-		"WAIT false", "TABLESPACE_MAP",
+		"WAIT false",
 	}
 	if config.MaxRate != nil {
 		options = append(options, fmt.Sprintf("MAX_RATE %d", *config.MaxRate>>10))
@@ -84,7 +88,6 @@ func (c command) legacyOptions(config *Config, label string) []string {
 	if config.MaxRate != nil {
 		options = append(options, fmt.Sprintf("MAX_RATE %d", *config.MaxRate>>10))
 	}
-	options = append(options, "TABLESPACE_MAP")
 	if c.manifest {
 		options = append(options, "MANIFEST 'yes'", "MANIFEST_CHECKSUMS "+replication.QuoteLiteral(config.checksums()))
 	}

@@ -56,11 +56,11 @@ func askInNewSyntax(client, server net.Conn) {
 		if err != nil {
 			return
 		}
-		if old, found := strings.CutPrefix(string(body), "BASE_BACKUP LABEL 'it''s a label' PROGRESS FAST NOWAIT TABLESPACE_MAP"); kind == 'Q' && found {
+		if old, found := strings.CutPrefix(string(body), "BASE_BACKUP LABEL 'it''s a label' PROGRESS FAST NOWAIT"); kind == 'Q' && found {
 			if old != " MANIFEST 'yes' MANIFEST_CHECKSUMS 'CRC32C'\x00" {
 				return
 			}
-			body = []byte("BASE_BACKUP (LABEL 'it''s a label', PROGRESS, CHECKPOINT 'fast', WAIT false, TABLESPACE_MAP, MANIFEST 'yes')\x00")
+			body = []byte("BASE_BACKUP (LABEL 'it''s a label', PROGRESS, CHECKPOINT 'fast', WAIT false, MANIFEST 'yes')\x00")
 		}
 		writeMessage(server, kind, body)
 	}

@@ -26,10 +26,10 @@ func TestCommandFollowsTheServersVersion(t *testing.T) {
 		config *Config
 		want   string
 	}{
-		{10, config, "BASE_BACKUP LABEL 'a''b' PROGRESS FAST NOWAIT MAX_RATE 10240 TABLESPACE_MAP"},
-		{14, config, "BASE_BACKUP LABEL 'a''b' PROGRESS FAST NOWAIT MAX_RATE 10240 TABLESPACE_MAP MANIFEST 'yes' MANIFEST_CHECKSUMS 'SHA256'"},
-		{15, config, "BASE_BACKUP (LABEL 'a''b', PROGRESS, CHECKPOINT 'fast', WAIT false, TABLESPACE_MAP, MAX_RATE 10240, MANIFEST 'yes', MANIFEST_CHECKSUMS 'SHA256')"},
-		{18, compressed, "BASE_BACKUP (LABEL 'a''b', PROGRESS, CHECKPOINT 'spread', WAIT false, TABLESPACE_MAP, COMPRESSION 'zstd', COMPRESSION_DETAIL 'level=3,workers=2')"},
+		{10, config, "BASE_BACKUP LABEL 'a''b' PROGRESS FAST NOWAIT MAX_RATE 10240"},
+		{14, config, "BASE_BACKUP LABEL 'a''b' PROGRESS FAST NOWAIT MAX_RATE 10240 MANIFEST 'yes' MANIFEST_CHECKSUMS 'SHA256'"},
+		{15, config, "BASE_BACKUP (LABEL 'a''b', PROGRESS, CHECKPOINT 'fast', WAIT false, MAX_RATE 10240, MANIFEST 'yes', MANIFEST_CHECKSUMS 'SHA256')"},
+		{18, compressed, "BASE_BACKUP (LABEL 'a''b', PROGRESS, CHECKPOINT 'spread', WAIT false, COMPRESSION 'zstd', COMPRESSION_DETAIL 'level=3,workers=2')"},
 	} {
 		got, err := newCommand(test.major, test.config, sdk.BackupRequest{Label: "a'b", Layout: sdk.LayoutTar})
 		if err != nil || got.text != test.want {
