@@ -17,8 +17,13 @@ type Writer struct {
 	run     *run
 	ctx     context.Context
 	emitter *host.Emitter
+	suffix  string
 	failed  error
 }
+
+// Suffix is what the transforms would append to names: it tells how objects are
+// encoded.
+func (w *Writer) Suffix() string { return w.suffix }
 
 // OpenWriter starts transforms → sinks. Objects keep their names whatever the
 // transforms' suffixes. The caller must Close the writer.
@@ -36,6 +41,9 @@ func (e *Engine) OpenWriter(ctx context.Context, line Line, observe Observer) (*
 	}
 	r, runCtx := e.begin(ctx, nodes)
 	w := &Writer{nodes: nodes, store: store, run: r, ctx: ctx}
+	for _, t := range transforms {
+		w.suffix += t.suffix
+	}
 	w.emitter, err = host.DialEmitter(runCtx, host.Lanes{Outputs: store.entrance, NoRing: e.noRing}, func(output int, err error) {
 		if len(transforms) == 0 {
 			store.lose(observe, output, err.Error())

@@ -1,0 +1,68 @@
+package wal
+
+import (
+	"errors"
+
+	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/wal"
+)
+
+// checkBackups brings the state of the backups that wait for WAL up to date.
+// FAILED is for ever, so it waits while a file that a backup needs still lies
+// where it came from.
+func (r *run) checkBackups() error {
+	for entry, err := range r.server.Catalogue.Entries() {
+		if err != nil {
+			return err
+		}
+		if entry.Err != nil {
+			r.server.Logger.Warn("a backup cannot be read", "backup", entry.ID, "error", entry.Err)
+			continue
+		}
+		if entry.Backup.State != catalogue.StateWaitingForWALs {
+			continue
+		}
+		if err := r.checkBackup(entry.Backup); err != nil {
+			// The archive is as it should be; the others have a right to be looked at.
+			r.server.Logger.Warn("a backup cannot be held against the WAL archive", "backup", entry.ID, "error", err)
+		}
+	}
+	return nil
+}
+
+func (r *run) checkBackup(b *catalogue.Backup) error {
+	state, reason, err := r.server.Catalogue.Evaluate(b)
+	if err != nil || state == b.State {
+		return err
+	}
+	if state == catalogue.StateFailed && r.stillComing(b) {
+		return errors.New(reason + ", but files that it needs are still to be archived")
+	}
+	checked, err := r.server.Catalogue.CheckBackup(b.ID)
+	if sdk.KindOf(err) == sdk.Busy {
+		return nil // whoever works on it does this
+	}
+	if err != nil {
+		return err
+	}
+	r.report.Backups = append(r.report.Backups, checked)
+	if checked.State == catalogue.StateFailed {
+		r.server.Logger.Error("backup failed", "backup", b.ID, "error", checked.Error)
+		return nil
+	}
+	r.server.Logger.Info("all WAL that a backup needs is archived", "backup", b.ID, "state", checked.State)
+	return nil
+}
+
+// stillComing tells whether a file between the backup's begin and end was left
+// for a later run.
+func (r *run) stillComing(b *catalogue.Backup) bool {
+	for _, f := range r.report.Problems {
+		name, err := wal.ParseName(f.Name)
+		if err == nil && f.Outcome == Left && name.Kind == wal.KindSegment && f.Name >= b.BeginWAL && f.Name <= b.EndWAL {
+			return true
+		}
+	}
+	return false
+}
