@@ -38,9 +38,10 @@ type step struct {
 	events    host.Events
 	// ctx, when set, is the operation's own: its end cancels nothing else.
 	ctx context.Context
+	// ended, when set, is called when the operation has returned.
+	ended func()
 
-	err  error
-	took time.Duration
+	err error
 }
 
 // outcome is how the participants ended.
@@ -132,9 +133,10 @@ func (s subject) run(t T, l line) outcome {
 			stepCtx = step.ctx
 		}
 		participate(fmt.Sprintf("the plugin's operation %d", i+1), func() error {
-			start := time.Now()
 			step.err = step.session.Run(stepCtx, step.operation, lanes, step.events)
-			step.took = time.Since(start)
+			if step.ended != nil {
+				step.ended()
+			}
 			return step.err
 		})
 	}

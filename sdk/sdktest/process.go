@@ -43,6 +43,24 @@ func statusBytes(t T, pid int, field string) int64 {
 	return 0
 }
 
+// children counts the programs that a process has started and that still run.
+func children(t T, pid int) int {
+	t.Helper()
+	tasks, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task", "*", "children"))
+	if err != nil {
+		t.Fatalf("count the plugin's children: %v", err)
+	}
+	n := 0
+	for _, task := range tasks {
+		// A thread may have ended since.
+		b, err := os.ReadFile(task)
+		if err == nil {
+			n += len(bytes.Fields(b))
+		}
+	}
+	return n
+}
+
 var goroutineLine = regexp.MustCompile(`goroutine \d+ .*\[`)
 
 // goroutines ends a plugin with a signal at which a Go program prints all of
