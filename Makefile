@@ -25,7 +25,8 @@ BUILD := go build -trimpath -ldflags '-s -w -X $(STAMP).Version=$(VERSION) -X $(
 # barman-plugin-transform-compress.
 PLUGINS := $(patsubst plugins/%/main.go,%,$(wildcard plugins/*/main.go))
 binary = barman-plugin-$(if $(filter source-% sink-% hook-%,$(1)),,transform-)$(1)
-# Examples are modules of their own: they are built and tested as a stranger would.
+# Examples are modules of their own: they are built and tested as a stranger would. examples/transform-age becomes
+# bin/examples/barman-plugin-transform-age.
 MODULES := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod))
 
 help: ## list the targets
@@ -34,10 +35,11 @@ help: ## list the targets
 deps: ## install what building and testing need (Debian; root or sudo)
 	scripts/install-deps
 
-build: ## barman and its plugins into bin/
+build: ## barman and its plugins into bin/, the example plugins into bin/examples/
 	@mkdir -p bin
 	$(BUILD) -o bin/barman ./cmd/barman
 	$(foreach p,$(PLUGINS),$(BUILD) -o bin/$(call binary,$(p)) ./plugins/$(p) &&) true
+	$(foreach m,$(MODULES),go -C $(m) build -trimpath -o $(CURDIR)/bin/examples/barman-plugin-$(notdir $(m)) . &&) true
 
 unit: ## the tests that start no PostgreSQL, while you write
 	go test $$(go list ./... | grep -v '/test\(/\|$$\)')
