@@ -54,7 +54,8 @@ type Selection struct {
 	// Name is an object's name or, with Prefix, what names begin with.
 	Name   string
 	Prefix bool
-	// Rename takes the place of Name in the emitted object's name.
+	// Rename takes the place of Name in the emitted object's name. Without
+	// Prefix, an empty one leaves the name as it is.
 	Rename string
 	// Tar emits the object as sdk.KindTar: a store may not know what it holds.
 	Tar bool

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -18,7 +19,7 @@ func Read(ctx context.Context, sink sdk.Sink, selections []*proto.Selection, out
 	err := func() error {
 		for _, s := range selections {
 			if !s.Prefix {
-				group.Go(func() error { return readOne(ctx, sink, s.Name, s.Rename, s.Tar, out) })
+				group.Go(func() error { return readOne(ctx, sink, s.Name, cmp.Or(s.Rename, s.Name), s.Tar, out) })
 				continue
 			}
 			for object, err := range sink.List(ctx, s.Name) {
