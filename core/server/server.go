@@ -45,6 +45,14 @@ func Open(loaded *config.Config, s *config.Server, engine *pipeline.Engine, logg
 // Name is the server's name.
 func (s *Server) Name() string { return s.Config.Name }
 
+// ConfigurationPath is the first file that the configuration was read from.
+func (s *Server) ConfigurationPath() string {
+	if len(s.loaded.Paths) == 0 {
+		return ""
+	}
+	return s.loaded.Paths[0]
+}
+
 // Connect opens a management connection.
 func (s *Server) Connect(ctx context.Context) (*postgres.Conn, error) {
 	return postgres.Connect(ctx, s.Config.Conninfo.Reveal(), "barman")
