@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -241,4 +242,18 @@ func FuzzSegmentSize(f *testing.F) {
 			t.Errorf("%q is %d", text, size)
 		}
 	})
+}
+
+func TestReadmeListsTheSettings(t *testing.T) {
+	settings, err := schema.Of(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := schema.Markdown(settings); !strings.Contains(string(readme), want) {
+		t.Errorf("README.md lacks this table:\n%s", want)
+	}
 }

@@ -504,3 +504,43 @@ func TestSilentServerIsUnavailable(t *testing.T) {
 		t.Errorf("kind %v of %v", sdk.KindOf(err), err)
 	}
 }
+
+func TestFullDiskAcknowledgesNothingAndReceivingGoesOnLater(t *testing.T) {
+	c := start(t, 15, map[string]string{"wal_keep_size": "200MB"})
+	dir := filepath.Join(pgtest.Tmpfs(t, 5<<20), "streaming")
+	server := serverOf(c)
+	r := receive(t, open(t, server, withSlot), dir, true)
+	c.Wait("SELECT count(*) > 0 FROM pg_stat_replication WHERE state = 'streaming'")
+	written(c, 12000)
+	err := <-r.done
+	if sdk.KindOf(err) != sdk.Unavailable || !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("kind %v of %v", sdk.KindOf(err), err)
+	}
+	seen := r.progress()
+	durable := seen[len(seen)-1].Flushed
+	c.Wait("SELECT NOT active FROM pg_replication_slots")
+	if kept := pgtest.One[string](c, "SELECT restart_lsn::text FROM pg_replication_slots"); kept > durable.String() && len(kept) >= len(durable.String()) {
+		t.Errorf("the server was told %s, durable is %s", kept, durable)
+	}
+	archive := t.TempDir()
+	for range 20 { // until there is nothing left to receive
+		for _, name := range finished(t, dir) {
+			if out, err := exec.Command("mv", filepath.Join(dir, name), archive).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+		}
+		r = receive(t, open(t, server, withSlot), dir, true)
+		if pgtest.One[bool](c, "SELECT pg_sleep(0.3) IS NOT NULL AND count(*) > 0 FROM pg_stat_replication WHERE flush_lsn >= pg_current_wal_flush_lsn()") {
+			r.finish(t)
+			break
+		}
+		r.stop()
+		<-r.done
+	}
+	for _, name := range finished(t, dir) {
+		if out, err := exec.Command("mv", filepath.Join(dir, name), archive).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	checkGapless(t, c, archive, 6)
+}
