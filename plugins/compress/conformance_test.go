@@ -1,0 +1,23 @@
+package main
+
+import (
+	"testing"
+
+	"github.com/barman-go/barman/sdk/sdktest"
+)
+
+func TestConformance(t *testing.T) {
+	plugin := sdktest.Binary(t, ".")
+	for _, codec := range codecs {
+		t.Run(codec, func(t *testing.T) {
+			options := []sdktest.Option{sdktest.MemoryLimit(64 << 20)}
+			switch codec {
+			case "gzip":
+				options = append(options, sdktest.LargestObject(256<<20))
+			case "none":
+				options = append(options, sdktest.Unframed())
+			}
+			sdktest.Transform(t, plugin, sdktest.Config{"codec": codec}, options...)
+		})
+	}
+}
