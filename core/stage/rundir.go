@@ -16,9 +16,10 @@ import (
 const (
 	runPrefix = "barman-run-"
 	lockName  = "lock"
-	// maxRunPath leaves room for the sockets' names below the run directory in
-	// the 107 bytes that a unix socket's path may have.
-	maxRunPath = 50
+	// maxRunPath leaves room in the 107 bytes that a unix socket's path may have
+	// for the longest that comes behind it, each number of up to ten digits:
+	// /barman-run-N, and go-plugin's /plugin-dirN/pluginN.
+	maxRunPath = 107 - (12 + 10) - (11 + 10) - (7 + 10)
 )
 
 // RunDirectory is a private directory for the sockets of one process. Its mode
