@@ -15,6 +15,7 @@ import (
 	"github.com/barman-go/barman/core/stage"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/host"
+	"github.com/barman-go/barman/sdk/schema"
 )
 
 // Launcher starts a plugin.
@@ -80,6 +81,9 @@ func (e *Engine) launch(ctx context.Context, server sdk.Server, stages ...Stage)
 
 func (e *Engine) start(ctx context.Context, server sdk.Server, n *node) error {
 	plugin, err := e.launcher.Launch(n.Kind, n.Name)
+	if sdk.KindOf(err) == sdk.NotFound {
+		return n.Settings.Diagnose(schema.Diagnostics{{Summary: "Unknown plugin", Detail: err.Error()}})
+	}
 	if err != nil {
 		return err
 	}
