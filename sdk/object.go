@@ -46,6 +46,9 @@ type Object struct {
 	// Replace lets a sink replace an object of the same name. Without it a Put
 	// on an existing name is an error of kind Exists.
 	Replace bool
+	// Verbatim keeps transforms from touching the object: its bytes and its name
+	// are stored as they are. The manifest of a backup in tar files is one.
+	Verbatim bool
 }
 
 // Receipt is a sink's word that an object is durable.

@@ -64,7 +64,8 @@ func (r *run) selections(ctx context.Context) (selections []host.Selection, tar 
 		case isTar:
 			selections = append(selections, host.Selection{Name: object.Name, Rename: "pg_tblspc/" + stem + "/" + stem + ".tar", Tar: true})
 		case !plain:
-			selections = append(selections, host.Selection{Name: object.Name, Rename: name})
+			// A manifest is stored as it is.
+			selections = append(selections, host.Selection{Name: object.Name, Rename: name, Verbatim: true})
 		}
 	}
 	switch {

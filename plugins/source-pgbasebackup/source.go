@@ -170,7 +170,10 @@ func (t *transfer) archives(ctx context.Context, list []directory) (label string
 		var scanned []byte
 		switch {
 		case found.manifest:
-			err = t.emit.Emit(ctx, sdk.Object{Name: t.request.Prefix + "data/backup_manifest", Mode: 0o600, Size: sdk.SizeUnknown}, in)
+			// Beside tar files the manifest is for people and programs to read as it is.
+			err = t.emit.Emit(ctx, sdk.Object{
+				Name: t.request.Prefix + "data/backup_manifest", Mode: 0o600, Size: sdk.SizeUnknown, Verbatim: t.request.Layout != sdk.LayoutPlain,
+			}, in)
 		case t.request.Layout == sdk.LayoutPlain:
 			err = plain.archive(ctx, t.plainPrefix(found), in)
 			scanned = plain.label

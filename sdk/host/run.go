@@ -59,13 +59,15 @@ type Selection struct {
 	Rename string
 	// Tar emits the object as sdk.KindTar: a store may not know what it holds.
 	Tar bool
+	// Verbatim emits the object for transforms to pass on as it is.
+	Verbatim bool
 }
 
 // Read emits stored objects.
 func Read(selections []Selection) Operation {
 	read := &proto.Read{}
 	for _, s := range selections {
-		read.Selections = append(read.Selections, &proto.Selection{Name: s.Name, Prefix: s.Prefix, Rename: s.Rename, Tar: s.Tar})
+		read.Selections = append(read.Selections, &proto.Selection{Name: s.Name, Prefix: s.Prefix, Rename: s.Rename, Tar: s.Tar, Verbatim: s.Verbatim})
 	}
 	return Operation{&proto.RunRequest{Operation: &proto.RunRequest_Read{Read: read}}}
 }

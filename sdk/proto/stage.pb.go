@@ -445,6 +445,7 @@ type Object struct {
 	LinkTarget    string                 `protobuf:"bytes,5,opt,name=link_target,json=linkTarget,proto3" json:"link_target,omitempty"`
 	Size          int64                  `protobuf:"zigzag64,6,opt,name=size,proto3" json:"size,omitempty"` // -1 when unknown
 	Replace       bool                   `protobuf:"varint,7,opt,name=replace,proto3" json:"replace,omitempty"`
+	Verbatim      bool                   `protobuf:"varint,8,opt,name=verbatim,proto3" json:"verbatim,omitempty"` // transforms pass it on as it is
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -524,6 +525,13 @@ func (x *Object) GetSize() int64 {
 func (x *Object) GetReplace() bool {
 	if x != nil {
 		return x.Replace
+	}
+	return false
+}
+
+func (x *Object) GetVerbatim() bool {
+	if x != nil {
+		return x.Verbatim
 	}
 	return false
 }
@@ -1297,8 +1305,9 @@ type Selection struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // an object's name, or with prefix set the beginning of names
 	Prefix        bool                   `protobuf:"varint,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	Rename        string                 `protobuf:"bytes,3,opt,name=rename,proto3" json:"rename,omitempty"` // what name is replaced by in the emitted object's name
-	Tar           bool                   `protobuf:"varint,4,opt,name=tar,proto3" json:"tar,omitempty"`      // emit it as a tar archive: a store may not know what it holds
+	Rename        string                 `protobuf:"bytes,3,opt,name=rename,proto3" json:"rename,omitempty"`      // what name is replaced by in the emitted object's name
+	Tar           bool                   `protobuf:"varint,4,opt,name=tar,proto3" json:"tar,omitempty"`           // emit it as a tar archive: a store may not know what it holds
+	Verbatim      bool                   `protobuf:"varint,5,opt,name=verbatim,proto3" json:"verbatim,omitempty"` // emit it for transforms to pass on as it is
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1357,6 +1366,13 @@ func (x *Selection) GetRename() string {
 func (x *Selection) GetTar() bool {
 	if x != nil {
 		return x.Tar
+	}
+	return false
+}
+
+func (x *Selection) GetVerbatim() bool {
+	if x != nil {
+		return x.Verbatim
 	}
 	return false
 }
@@ -2183,7 +2199,7 @@ const file_proto_stage_proto_rawDesc = "" +
 	"Diagnostic\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n" +
 	"\asummary\x18\x02 \x01(\tR\asummary\x12\x16\n" +
-	"\x06detail\x18\x03 \x01(\tR\x06detail\"\xaf\x01\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"\xcb\x01\n" +
 	"\x06Object\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x12\n" +
@@ -2192,7 +2208,8 @@ const file_proto_stage_proto_rawDesc = "" +
 	"\vlink_target\x18\x05 \x01(\tR\n" +
 	"linkTarget\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x12R\x04size\x12\x18\n" +
-	"\areplace\x18\a \x01(\bR\areplace\"\xc8\x01\n" +
+	"\areplace\x18\a \x01(\bR\areplace\x12\x1a\n" +
+	"\bverbatim\x18\b \x01(\bR\bverbatim\"\xc8\x01\n" +
 	"\aReceipt\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x16\n" +
@@ -2242,12 +2259,13 @@ const file_proto_stage_proto_rawDesc = "" +
 	"\x04Read\x12:\n" +
 	"\n" +
 	"selections\x18\x01 \x03(\v2\x1a.barman.stage.v1.SelectionR\n" +
-	"selections\"a\n" +
+	"selections\"}\n" +
 	"\tSelection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\bR\x06prefix\x12\x16\n" +
 	"\x06rename\x18\x03 \x01(\tR\x06rename\x12\x10\n" +
-	"\x03tar\x18\x04 \x01(\bR\x03tar\"\xad\x02\n" +
+	"\x03tar\x18\x04 \x01(\bR\x03tar\x12\x1a\n" +
+	"\bverbatim\x18\x05 \x01(\bR\bverbatim\"\xad\x02\n" +
 	"\x05Event\x127\n" +
 	"\bprogress\x18\x01 \x01(\v2\x19.barman.stage.v1.ProgressH\x00R\bprogress\x127\n" +
 	"\breceipts\x18\x02 \x01(\v2\x19.barman.stage.v1.ReceiptsH\x00R\breceipts\x120\n" +

@@ -25,3 +25,16 @@ func TestTheReferenceSinkPassesEveryCheck(t *testing.T) {
 	}
 	Sink(t, Binary(t, "testdata/good/directory"), Config{"path": dir}, LargestObject(1<<30), Leftovers(leftovers))
 }
+
+func TestTheReferenceHookPassesEveryCheck(t *testing.T) {
+	Hook(t, Binary(t, "testdata/good/hook"), nil, hookCases())
+}
+
+func TestTheReferenceBackupSourcePassesEveryCheck(t *testing.T) {
+	BackupSource(t, Binary(t, "testdata/good/backup"), nil, backupOptions()...)
+}
+
+func TestTheReferenceWALSourcePassesEveryCheck(t *testing.T) {
+	cases, options := walCases(t)
+	WALSource(t, Binary(t, "testdata/good/wal"), nil, cases, options...)
+}

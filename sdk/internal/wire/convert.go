@@ -12,6 +12,7 @@ import (
 func ObjectToProto(o sdk.Object) *proto.Object {
 	p := &proto.Object{
 		Name: o.Name, Kind: uint32(o.Kind), Mode: uint32(o.Mode), LinkTarget: o.LinkTarget, Size: o.Size, Replace: o.Replace,
+		Verbatim: o.Verbatim,
 	}
 	if !o.ModTime.IsZero() {
 		p.Modified = o.ModTime.UnixNano()
@@ -23,7 +24,7 @@ func ObjectToProto(o sdk.Object) *proto.Object {
 func ObjectFromProto(p *proto.Object) (sdk.Object, error) {
 	o := sdk.Object{
 		Name: p.Name, Kind: sdk.ObjectKind(p.Kind), Mode: fs.FileMode(p.Mode) & fs.ModePerm, LinkTarget: p.LinkTarget,
-		Size: p.Size, Replace: p.Replace,
+		Size: p.Size, Replace: p.Replace, Verbatim: p.Verbatim,
 	}
 	if p.Modified != 0 {
 		o.ModTime = time.Unix(0, p.Modified)

@@ -19,7 +19,7 @@ func Read(ctx context.Context, sink sdk.Sink, selections []*proto.Selection, out
 	err := func() error {
 		for _, s := range selections {
 			if !s.Prefix {
-				group.Go(func() error { return readOne(ctx, sink, s.Name, cmp.Or(s.Rename, s.Name), s.Tar, out) })
+				group.Go(func() error { return readOne(ctx, sink, s.Name, cmp.Or(s.Rename, s.Name), s, out) })
 				continue
 			}
 			for object, err := range sink.List(ctx, s.Name) {
@@ -32,7 +32,7 @@ func Read(ctx context.Context, sink sdk.Sink, selections []*proto.Selection, out
 						object.Name = name
 						return out.Emit(ctx, object, nil, false, nil)
 					}
-					return readOne(ctx, sink, object.Name, name, s.Tar, out)
+					return readOne(ctx, sink, object.Name, name, s, out)
 				})
 				if ctx.Err() != nil {
 					return nil
@@ -48,7 +48,7 @@ func Read(ctx context.Context, sink sdk.Sink, selections []*proto.Selection, out
 	return err
 }
 
-func readOne(ctx context.Context, sink sdk.Sink, name, rename string, tar bool, out *Outlet) error {
+func readOne(ctx context.Context, sink sdk.Sink, name, rename string, s *proto.Selection, out *Outlet) error {
 	if !sdk.ValidName(name) {
 		return sdk.Errorf(sdk.Invalid, "%q is not an object name", name)
 	}
@@ -57,7 +57,8 @@ func readOne(ctx context.Context, sink sdk.Sink, name, rename string, tar bool, 
 		return err
 	}
 	object.Name = rename
-	if tar {
+	object.Verbatim = s.Verbatim
+	if s.Tar {
 		object.Kind = sdk.KindTar
 	}
 	err = out.Emit(ctx, object, reader, false, nil)

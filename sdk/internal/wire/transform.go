@@ -62,7 +62,7 @@ func convert(ctx context.Context, step Step, object sdk.Object, in *incoming, r 
 	in.meter = out.outlet.options.Meter
 	bytes := object.Kind == sdk.KindFile || object.Kind == sdk.KindTar
 	outgoing := object
-	if bytes {
+	if bytes && !object.Verbatim {
 		outgoing.Name, outgoing.Size = step.Rename(object.Name), sdk.SizeUnknown
 	}
 	w, err := out.begin(outgoing, func(receipts []sdk.Receipt) {
@@ -71,7 +71,10 @@ func convert(ctx context.Context, step Step, object sdk.Object, in *incoming, r 
 	if err != nil {
 		return err
 	}
-	if bytes {
+	switch {
+	case object.Verbatim:
+		_, err = io.Copy(w, in)
+	case bytes:
 		err = step.Convert(ctx, object, w, in)
 	}
 	switch {
