@@ -7,7 +7,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/barman-go/barman/core/backup"
+	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/config"
+	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -76,8 +78,27 @@ func (a *app) backUp(ctx context.Context, o backupOptions, configured *config.Se
 	begun := time.Now()
 	taken, err := backup.Run(ctx, s, backup.Options{Name: o.name, Jobs: o.jobs, Progress: tell})
 	end()
+	elapsed := time.Since(begun)
+	if err == nil {
+		taken, err = o.settle(ctx, s, taken)
+	}
 	if taken != nil {
-		a.print().answer(takenBackup{server: s.Name(), backup: taken, elapsed: time.Since(begun), alone: alone})
+		a.print().answer(takenBackup{server: s.Name(), backup: taken, elapsed: elapsed, alone: alone})
 	}
 	return err
+}
+
+// settle archives WAL so that the backup can be DONE, and waits for more if that
+// was asked for.
+func (o backupOptions) settle(ctx context.Context, s *server.Server, taken *catalogue.Backup) (*catalogue.Backup, error) {
+	if !o.wait {
+		return backup.Settle(ctx, s, taken.ID)
+	}
+	if o.waitTimeout > 0 {
+		late := sdk.Errorf(sdk.Unavailable, "not all of it was archived within %s: see that archive_command or receive-wal works ('barman check %s')", o.waitTimeout, s.Name())
+		limited, cancel := context.WithTimeoutCause(ctx, o.waitTimeout, late)
+		defer cancel()
+		ctx = limited
+	}
+	return backup.Wait(ctx, s, taken.ID)
 }

@@ -56,12 +56,16 @@ The configuration is the file that -c or BARMAN_CONFIG_FILE names, or
 	root.CompletionOptions.HiddenDefaultCmd = false
 	a.options.addFlags(root.PersistentFlags())
 	root.AddCommand(
+		newArchiveWALCommand(a),
 		newBackupCommand(a),
 		newCheckCommand(a),
 		newConfigCommand(a),
+		newCronCommand(a),
 		newListBackupsCommand(a),
 		newListServersCommand(a),
 		newPluginCommand(a),
+		newReceiveWALCommand(a),
+		newRecoverCommand(a),
 		newShowBackupCommand(a),
 		newVersionCommand(a),
 	)
@@ -74,6 +78,7 @@ func runNoCommand(cmd *cobra.Command, args []string) error {
 		return cmd.Help()
 	}
 	text := "unknown command \"" + args[0] + "\""
+	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		text += "; did you mean \"" + near[0] + "\"?"
 	}

@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"encoding/json"
 	"strings"
 
 	"github.com/barman-go/barman/core/config"
@@ -72,23 +71,12 @@ func (c *checker) plugins(ctx context.Context) []postgres.Check {
 // slot returns the replication slot that WAL is streamed through, empty when
 // there is none. A plugin that cannot be asked has a failed row elsewhere.
 func (c *checker) slot(ctx context.Context) string {
-	source := c.server.Config.WAL.Source
-	if source == nil {
+	if c.server.Config.WAL.Source == nil {
 		return ""
 	}
-	described, err := c.server.Engine.Describe(ctx, source.Kind, source.Name)
+	source, err := c.server.WALSource(ctx)
 	if err != nil {
 		return ""
 	}
-	values, diagnostics := source.Decode(described.Schema)
-	if diagnostics.HasErrors() {
-		return ""
-	}
-	var settings struct {
-		Slot string `json:"slot"`
-	}
-	if err := json.Unmarshal(values, &settings); err != nil {
-		return ""
-	}
-	return settings.Slot
+	return source.Slot
 }
