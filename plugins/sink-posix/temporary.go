@@ -3,11 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,11 +32,8 @@ type origin struct {
 }
 
 // temporaries names temporary files:
-// .barman-<host>-<pid>-<started>-<number>.tmp.
-type temporaries struct {
-	self   origin
-	number atomic.Uint64
-}
+// .barman-<host>-<pid>-<started>-<random number>.tmp.
+type temporaries struct{ self origin }
 
 func newTemporaries() (*temporaries, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
@@ -57,7 +53,7 @@ func newTemporaries() (*temporaries, error) {
 }
 
 func (t *temporaries) next() string {
-	return fmt.Sprintf("%s%s-%d-%d-%d%s", temporaryPrefix, t.self.host, t.self.pid, t.self.started, t.number.Add(1), temporarySuffix)
+	return fmt.Sprintf("%s%s-%d-%d-%d%s", temporaryPrefix, t.self.host, t.self.pid, t.self.started, rand.Uint64(), temporarySuffix)
 }
 
 // isTemporary tells whether the last component of a name is a temporary
@@ -116,7 +112,7 @@ func (t *temporaries) sweep(fd int) {
 		for _, name := range names {
 			t.sweepOne(fd, name)
 		}
-		if err != nil || err == io.EOF {
+		if err != nil {
 			return
 		}
 	}
