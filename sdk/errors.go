@@ -88,6 +88,9 @@ func KindOf(err error) ErrorKind {
 }
 
 func kindOfCode(code codes.Code) ErrorKind {
+	if code == codes.DeadlineExceeded {
+		return Cancelled // as an expired context is; gRPC says so when its own clock was first
+	}
 	for kind, c := range kindCodes {
 		if c == code {
 			return kind
