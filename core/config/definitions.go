@@ -45,7 +45,7 @@ type backupBlock struct {
 }
 
 type walBlock struct {
-	Archive bool `hcl:"archive,optional" default:"true" doc:"Archive the WAL files that archive_command delivers into incoming_wals_directory."`
+	Archive *bool `hcl:"archive,optional" doc:"Archive the WAL files that archive_command delivers into incoming_wals_directory. Default: true, but false when a source streams WAL."`
 }
 
 type retentionBlock struct {

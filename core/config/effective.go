@@ -168,6 +168,10 @@ func attributes(block any) []*Node {
 			if field != "" {
 				value = field
 			}
+		case *bool:
+			if field != nil {
+				value = *field
+			}
 		case []string:
 			if len(field) > 0 {
 				value = field

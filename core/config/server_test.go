@@ -136,7 +136,7 @@ func TestDefaultsHoldForServersThatDoNotSayOtherwise(t *testing.T) {
 	if values, _ := bare.Backup.Sinks[1].Decode(mustSchema(t, "s3")); string(values) != `{"url":"s3://bucket/bare"}` {
 		t.Errorf("server.name in the defaults gives %s", values)
 	}
-	if bare.WAL.Source == nil || bare.WAL.Source.Name != "pgreceivewal" || !bare.WAL.Archive {
+	if bare.WAL.Source == nil || bare.WAL.Source.Name != "pgreceivewal" || bare.WAL.Archive {
 		t.Errorf("the WAL pipeline is %+v", bare.WAL)
 	}
 	if bare.Directories.WALs != "/data/bare/wals" || bare.Retention.Policy.String() != "RECOVERY WINDOW OF 7 DAYS" {

@@ -76,6 +76,10 @@ func (l *loader) decodeServer(block *hcl.Block) *Server {
 		Hooks:                 read.hooks,
 		DefRange:              block.DefRange,
 	}
+	if b.WAL.Archive == nil {
+		archive := read.wal.source == nil
+		b.WAL.Archive = &archive
+	}
 	s.Backup, s.WAL = l.pipelines(read, b, block.DefRange, ctx)
 	b.Retention.Policy = s.Retention.Policy.String()
 	s.blocks, s.places = b, read.server
@@ -174,7 +178,7 @@ func (l *loader) pipelines(read layer, b serverBlocks, where hcl.Range, ctx *hcl
 		backup.Source = *read.backup.source
 	}
 	wal := WALPipeline{
-		Archive: b.WAL.Archive, Source: read.wal.source, Transforms: read.wal.transforms, Sinks: l.sinks(read.wal, where, ctx),
+		Archive: *b.WAL.Archive, Source: read.wal.source, Transforms: read.wal.transforms, Sinks: l.sinks(read.wal, where, ctx),
 	}
 	if !wal.Archive && wal.Source == nil {
 		detail := `No WAL would be kept and no backup could be recovered: set "archive" to true or stream WAL with a source.`
