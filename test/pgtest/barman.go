@@ -69,6 +69,11 @@ func NewHome(t testing.TB, hcl string) *Home {
 	return h
 }
 
+// In is the home for the use of a subtest.
+func (h *Home) In(t testing.TB) *Home {
+	return &Home{Dir: h.Dir, Config: h.Config, t: t}
+}
+
 // Configure writes the configuration anew.
 func (h *Home) Configure(hcl string) {
 	h.t.Helper()
