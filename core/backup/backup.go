@@ -13,6 +13,7 @@ import (
 	"github.com/barman-go/barman/core/postgres"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/core/version"
+	walarchive "github.com/barman-go/barman/core/wal"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
 )
@@ -56,6 +57,9 @@ func Run(ctx context.Context, s *server.Server, options Options) (*catalogue.Bac
 	if err := s.Catalogue.CreateDirectories(); err != nil {
 		return nil, err
 	}
+	if err := warnOfReceiver(s); err != nil {
+		return nil, err
+	}
 	lock, err := s.Catalogue.Lock(catalogue.LockBackup)
 	if err != nil {
 		return nil, err
@@ -63,6 +67,18 @@ func Run(ctx context.Context, s *server.Server, options Options) (*catalogue.Bac
 	r := &run{server: s, options: options, facts: facts, begun: time.Now()}
 	err = r.locked(ctx)
 	return r.backup, errors.Join(err, lock.Release())
+}
+
+// warnOfReceiver tells of what keeps the backup from ever becoming complete.
+func warnOfReceiver(s *server.Server) error {
+	if s.Config.WAL.Source == nil || s.Config.WAL.Archive {
+		return nil
+	}
+	_, running, err := walarchive.Receiving(s)
+	if err == nil && !running {
+		s.Logger.Warn("nothing receives the server's WAL, without which the backup stays incomplete; run: barman cron")
+	}
+	return err
 }
 
 func readFacts(ctx context.Context, s *server.Server) (postgres.Facts, error) {

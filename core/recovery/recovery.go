@@ -14,6 +14,7 @@ import (
 	"github.com/barman-go/barman/core/hooks"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/server"
+	"github.com/barman-go/barman/core/wal"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -151,6 +152,7 @@ func (r *run) recover(ctx context.Context) error {
 			return err
 		}
 	}
+	r.archive(ctx)
 	if err := r.restoreData(ctx); err != nil {
 		return err
 	}
@@ -173,6 +175,15 @@ func (r *run) recover(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// archive takes in the WAL that has come since the last run. Without it
+// recovery still goes as far as the archive and the receiver's files reach.
+func (r *run) archive(ctx context.Context) {
+	_, err := wal.Archive(ctx, r.server, wal.ArchiveOptions{})
+	if err != nil && sdk.KindOf(err) != sdk.Busy && ctx.Err() == nil {
+		r.warn("the WAL that has come since the last run could not be archived: %v", err)
+	}
 }
 
 // destinations are all directories that are written to, the data directory
