@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -115,20 +116,36 @@ func (s *Stage) Run(ctx context.Context, op Operation, lanes Lanes, events Event
 	if err != nil {
 		return s.explain(streamCtx, err)
 	}
+	begun, told := make(chan struct{}), make(chan struct{})
 	release := context.AfterFunc(ctx, func() {
-		cancelCtx, done := context.WithTimeout(streamCtx, cleanUpTime)
+		defer close(told)
+		giveUp := time.AfterFunc(cleanUpTime, func() {
+			cancel(sdk.Errorf(sdk.Cancelled, "did not stop within %s of being told to", cleanUpTime))
+		})
+		// A stage that has not begun the operation yet would not know what to cancel.
+		select {
+		case <-begun:
+		case <-streamCtx.Done():
+			giveUp.Stop()
+			return
+		}
+		cancelCtx, done := context.WithTimeout(context.WithoutCancel(ctx), cleanUpTime)
 		defer done()
 		// A stage that does not even take the request is given up like one that
 		// does not obey it.
 		_, _ = s.control.Cancel(cancelCtx, &proto.CancelRequest{})
-		<-cancelCtx.Done()
-		cancel(sdk.Errorf(sdk.Cancelled, "did not stop within %s of being told to", cleanUpTime))
+		context.AfterFunc(streamCtx, func() { giveUp.Stop() })
 	})
-	defer release()
-	return s.explain(streamCtx, receive(stream, events))
+	err = s.explain(streamCtx, receive(stream, events, sync.OnceFunc(func() { close(begun) })))
+	cancel(nil)
+	if !release() {
+		// A request still on its way would cancel the next operation.
+		<-told
+	}
+	return err
 }
 
-func receive(stream grpc.ServerStreamingClient[proto.Event], events Events) error {
+func receive(stream grpc.ServerStreamingClient[proto.Event], events Events, begun func()) error {
 	for {
 		event, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
@@ -137,6 +154,7 @@ func receive(stream grpc.ServerStreamingClient[proto.Event], events Events) erro
 		if err != nil {
 			return err
 		}
+		begun()
 		switch e := event.Event.(type) {
 		case *proto.Event_Progress:
 			if events.Progress != nil {

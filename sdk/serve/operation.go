@@ -76,6 +76,8 @@ func (p *operation) perform(ctx context.Context, r role) error {
 	if err != nil {
 		return err
 	}
+	// The first sign of life tells the core that the operation can be cancelled.
+	p.progress()
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)

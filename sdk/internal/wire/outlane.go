@@ -242,6 +242,9 @@ func (k *errorKeeper) Read(p []byte) (int, error) {
 // close ends this lane on every output in service and waits until everything
 // on it is acknowledged.
 func (l *outLane) close() error {
+	if err := l.outlet.doomed(); err != nil {
+		return err
+	}
 	for k, s := range l.senders {
 		if s == nil || l.outlet.isLost(k) {
 			continue

@@ -201,6 +201,9 @@ func (o *Outlet) watch(output int, s *lane.Sender) {
 
 // Close ends all lanes normally and waits until everything is acknowledged.
 func (o *Outlet) Close() error {
+	if err := o.doomed(); err != nil {
+		return errors.Join(err, o.Abort(err))
+	}
 	var group errgroup.Group
 	for _, l := range o.lanes {
 		group.Go(l.close)
