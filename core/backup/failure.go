@@ -18,10 +18,9 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	// What follows must happen also when ctx has ended.
 	ctx = context.WithoutCancel(ctx)
 	r.backup.Fail("copying files", cause)
-	err := r.server.Catalogue.Save(r.backup)
-	if err == nil {
-		err = discard(r.server, r.backup.ID)
-	}
+	// The files first: on a full disk they are what keeps backup.info from being
+	// written. Until it is, it says STARTED, which is as good as FAILED.
+	err := errors.Join(discard(r.server, r.backup.ID), r.server.Catalogue.Save(r.backup))
 	r.server.Logger.Error("backup failed", "backup", r.backup.ID, "error", cause)
 	return errors.Join(fmt.Errorf("backup %s of server %s: %w", r.backup.ID, r.server.Name(), cause), err, r.hooks(ctx, sdk.PhasePost, cause))
 }
@@ -73,13 +72,10 @@ func reap(s *server.Server) error {
 	}
 	for _, b := range left {
 		b.Fail("copying files", errors.New("the process that took the backup was killed"))
-		if err := s.Catalogue.Save(b); err != nil {
+		if err := errors.Join(discard(s, b.ID), s.Catalogue.Save(b)); err != nil {
 			return err
 		}
 		s.Logger.Warn("a backup was left unfinished by a killed process and is marked as FAILED", "backup", b.ID)
-		if err := discard(s, b.ID); err != nil {
-			return err
-		}
 	}
 	return nil
 }
