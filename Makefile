@@ -76,11 +76,12 @@ chaos: deps build ## every system call of the commands fails or is the last one:
 demo: deps build ## back up a scratch PostgreSQL, recover it to a moment, prove it, clean up
 	scripts/demo
 
-generate: ## protobuf code
+generate: build ## protobuf code and docs/configuration.md
 	scripts/install-deps generate
 	GOBIN=$(CURDIR)/.cache/bin go install $(PROTOC_GEN_GO)
 	GOBIN=$(CURDIR)/.cache/bin go install $(PROTOC_GEN_GO_GRPC)
 	PATH=$(CURDIR)/.cache/bin:$$PATH protoc -I sdk --go_out=sdk --go_opt=paths=source_relative --go-grpc_out=sdk --go-grpc_opt=paths=source_relative sdk/proto/*.proto
+	bin/barman -c test/testdata/empty.hcl config reference >docs/configuration.md
 
 clean: ## remove what make made
 	rm -rf bin .cache

@@ -20,7 +20,6 @@ server "main" {
   }
 
   wal {
-    archive = false
     source "pgreceivewal" {
       slot        = "barman"
       create_slot = "auto"

@@ -1,0 +1,1 @@
+# Nothing but defaults: what "make generate" describes.
