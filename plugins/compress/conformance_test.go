@@ -10,7 +10,7 @@ func TestConformance(t *testing.T) {
 	plugin := sdktest.Binary(t, ".")
 	for _, codec := range codecs {
 		t.Run(codec, func(t *testing.T) {
-			options := []sdktest.Option{sdktest.MemoryLimit(64 << 20)}
+			options := []sdktest.Option{sdktest.MemoryLimit(32 << 20)}
 			switch codec {
 			case "gzip":
 				options = append(options, sdktest.LargestObject(256<<20))

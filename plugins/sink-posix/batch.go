@@ -50,7 +50,8 @@ type committer struct {
 
 	mu    sync.Mutex
 	batch batch
-	names map[string]struct{}
+	// names counts the objects that wait, by name.
+	names map[string]int
 	// broken is the error of a flush. Objects whose Put had succeeded are lost, and
 	// who waits for them cannot be told apart: so every later Flush fails, too.
 	broken error
@@ -63,7 +64,7 @@ func newCommitter(t *tree, volatile bool) (*committer, error) {
 	if err := unix.Fstat(t.fd(), &s); err != nil {
 		return nil, t.fault("open", ".", err)
 	}
-	return &committer{tree: t, device: s.Dev, volatile: volatile, names: map[string]struct{}{}}, nil
+	return &committer{tree: t, device: s.Dev, volatile: volatile, names: map[string]int{}}, nil
 }
 
 // written takes over a complete file, which is closed at the latest by the next
@@ -126,18 +127,17 @@ func (c *committer) touch(directory string, grouped bool) {
 func (c *committer) waits(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, waits := c.names[name]
-	return waits
+	return c.names[name] > 0
 }
 
 // publish queues an object to be renamed to its name by the next flush.
 func (c *committer) publish(p pending) error {
 	c.mu.Lock()
-	if _, waits := c.names[p.name]; waits && !p.replace {
+	if c.names[p.name] > 0 && !p.replace {
 		c.mu.Unlock()
 		return sdk.Errorf(sdk.Exists, "%s was already put", p.name)
 	}
-	c.names[p.name] = struct{}{}
+	c.names[p.name]++
 	c.batch.objects = append(c.batch.objects, p)
 	full := len(c.batch.objects) >= maxObjects
 	c.mu.Unlock()
@@ -171,7 +171,9 @@ func (c *committer) flush() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range b.objects {
-		delete(c.names, p.name)
+		if c.names[p.name]--; c.names[p.name] == 0 {
+			delete(c.names, p.name)
+		}
 	}
 	c.broken = broken
 	return broken

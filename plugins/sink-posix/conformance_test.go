@@ -13,7 +13,7 @@ func TestConformance(t *testing.T) {
 	leftovers := func(t sdktest.T) []string {
 		return temporariesBelow(t, dir)
 	}
-	sdktest.Sink(t, sdktest.Binary(t, "."), sdktest.Config{"path": dir}, sdktest.Leftovers(leftovers), sdktest.MemoryLimit(64<<20))
+	sdktest.Sink(t, sdktest.Binary(t, "."), sdktest.Config{"path": dir}, sdktest.Leftovers(leftovers), sdktest.MemoryLimit(40<<20))
 }
 
 // temporariesBelow returns the temporary files in a store.
