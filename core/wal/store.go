@@ -78,8 +78,11 @@ func (r *run) closeWriters() error {
 // is durable in every required one, or has an outcome of its own.
 func (r *run) store(ctx context.Context, f *file) error {
 	content, err := f.open()
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errWritten):
 		return r.leave(f, err.Error())
+	case err != nil:
+		return fmt.Errorf("WAL file to archive: %w", err)
 	}
 	defer content.Close()
 	if err := r.notifyBefore(ctx, f); err != nil {
@@ -89,6 +92,9 @@ func (r *run) store(ctx context.Context, f *file) error {
 		err = fmt.Errorf("archive WAL file %s of server %s: %w", f.base, r.server.Name(), err)
 		r.notifyAfter(ctx, f, err)
 		return err
+	}
+	if f.outcome == "" {
+		f.durable = Archived
 	}
 	return nil
 }
@@ -142,6 +148,9 @@ func codecOf(suffix string) string {
 	return ""
 }
 
+// errWritten is the error of a file that changed after it was inspected.
+var errWritten = errors.New("it was written to while it was being archived")
+
 // open opens a file that was inspected and is still the same.
 func (f *file) open() (*os.File, error) {
 	content, err := os.OpenFile(f.path(), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
@@ -150,7 +159,7 @@ func (f *file) open() (*os.File, error) {
 	}
 	info, err := content.Stat()
 	if err == nil && !f.unchanged(info) {
-		err = fmt.Errorf("%s was written to while it was being archived", f.path())
+		err = fmt.Errorf("%s: %w", f.path(), errWritten)
 	}
 	if err != nil {
 		return nil, errors.Join(err, content.Close())

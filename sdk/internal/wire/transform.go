@@ -91,16 +91,18 @@ func convert(ctx context.Context, step Step, object sdk.Object, in *incoming, r 
 	return w.finish(in.Sync())
 }
 
-// acknowledge passes receipts on to the stage before. If that one is gone,
-// its own end of the lane has the error.
+// acknowledge passes receipts on to the stage before. If it cannot, that stage
+// must not go on waiting for them: the lane ends, and both ends fail.
 func acknowledge(r *lane.Receiver, in *incoming, object sdk.Object, receipts []sdk.Receipt) {
 	ack := &proto.Ack{}
 	for _, receipt := range receipts {
 		ack.Receipts = append(ack.Receipts, ReceiptToProto(receipt))
 	}
 	payload, err := pb.Marshal(ack)
-	if err != nil {
-		return
+	if err == nil {
+		err = r.Ack(in.Sequence, payload)
 	}
-	_ = r.Ack(in.Sequence, payload)
+	if err != nil {
+		_ = r.Abort(encodeFault(fmt.Errorf("receipt of %s: %w", object.Name, laneError(err)))) // nobody is left to tell if this fails
+	}
 }
