@@ -158,7 +158,7 @@ func (l *loader) recovery(s *settings, b recoveryBlock) Recovery {
 	for _, option := range b.Options {
 		l.choice(s, "options", option, recoveryOptions())
 	}
-	return Recovery{Options: b.Options}
+	return Recovery(b)
 }
 
 // pipelines fills the places that nobody filled: the source pgbasebackup and

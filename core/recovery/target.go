@@ -30,11 +30,6 @@ type Target struct {
 	Action string
 }
 
-// pointInTime reports whether recovery stops before the end of the archive.
-func (t Target) pointInTime() bool {
-	return t.Time != nil || t.XID != "" || t.LSN != "" || t.Name != "" || t.Immediate
-}
-
 // validate checks the target by itself.
 func (t Target) validate() error {
 	given := 0
