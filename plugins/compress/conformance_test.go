@@ -15,7 +15,7 @@ func TestConformance(t *testing.T) {
 			case "gzip":
 				options = append(options, sdktest.LargestObject(256<<20))
 			case "none":
-				options = append(options, sdktest.Unframed())
+				options = append(options, sdktest.Unframed(), sdktest.LargestObject(256<<20))
 			}
 			sdktest.Transform(t, plugin, sdktest.Config{"codec": codec}, options...)
 		})
