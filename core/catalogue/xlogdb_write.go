@@ -170,6 +170,28 @@ func (s *Server) Rebuild(ctx context.Context) (report RebuildReport, err error) 
 	return s.rebuild(ctx, path, columns, nil)
 }
 
+// EnsureIndex builds xlog.db where there is none, so that it tells from then on
+// which files of the archive were recorded.
+func (s *Server) EnsureIndex(ctx context.Context) (err error) {
+	lock, err := s.LockWait(ctx, LockXlogDB)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	path, columns, err := s.xlogDB()
+	if err != nil {
+		return err
+	}
+	found, err := exists(path)
+	if err != nil {
+		return s.wrap(err)
+	}
+	if found {
+		return nil
+	}
+	return s.rebuildWith(ctx, path, columns, nil)
+}
+
 // rebuildWith builds the index of an archive that has none, with the records
 // that are to be appended at its end and only there.
 func (s *Server) rebuildWith(ctx context.Context, path string, columns int, records []WALRecord) error {

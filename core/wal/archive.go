@@ -138,6 +138,9 @@ func (r *run) locked(ctx context.Context) error {
 func (r *run) archiveAll(ctx context.Context, candidates []*file) error {
 	r.index = newIndex(r.server, candidates)
 	r.writers, r.givenUp = map[bool]*pipeline.Writer{}, map[int]bool{}
+	if err := r.server.Catalogue.EnsureIndex(ctx); err != nil {
+		return err
+	}
 	if err := r.identifyCluster(); err != nil {
 		return err
 	}
@@ -160,44 +163,58 @@ func (r *run) archiveAll(ctx context.Context, candidates []*file) error {
 
 // batch archives some files. The first that cannot be stored ends the run, so
 // that none of its successors gets ahead of it; what was stored before is
-// recorded.
+// recorded, also when the caller has given up.
 func (r *run) batch(ctx context.Context, candidates []*file) error {
-	var stored, known []*file
-	here := map[string]bool{}
-	var failed error
-	for _, f := range candidates {
-		if failed = ctx.Err(); failed != nil {
-			break
+	sorted, failed := r.sort(candidates)
+	if failed == nil {
+		failed = r.compareKnown(ctx, sorted.known)
+	}
+	for _, f := range sorted.fresh {
+		if failed == nil {
+			failed = ctx.Err()
 		}
-		if failed = r.inspect(f); failed != nil {
-			break
+		if failed == nil {
+			failed = r.store(ctx, f)
+		}
+	}
+	failed = errors.Join(failed, r.record(context.WithoutCancel(ctx), candidates))
+	if failed == nil && len(sorted.again) > 0 {
+		failed = errors.Join(r.compareKnown(ctx, sorted.again), r.record(context.WithoutCancel(ctx), sorted.again))
+	}
+	return failed
+}
+
+// sorted are the files of a batch that can be archived.
+type sorted struct {
+	// known are archived already, fresh are not, again is the second copy of a
+	// fresh one.
+	known, fresh, again []*file
+}
+
+func (r *run) sort(candidates []*file) (sorted, error) {
+	var s sorted
+	here := map[string]bool{}
+	for _, f := range candidates {
+		if err := r.inspect(f); err != nil {
+			return sorted{}, err
 		}
 		if f.outcome != "" {
 			continue
 		}
-		var archived bool
-		if archived, failed = r.server.Catalogue.HasWAL(f.name); failed != nil {
-			break
-		}
-		if archived || here[f.name.String()] {
-			known = append(known, f)
-			continue
-		}
-		if failed = r.store(ctx, f); failed != nil {
-			break
-		}
-		if f.outcome == "" {
-			here[f.name.String()] = true
-			stored = append(stored, f)
+		archived, err := r.server.Catalogue.HasWAL(f.name)
+		switch {
+		case err != nil:
+			return sorted{}, err
+		case archived:
+			s.known = append(s.known, f)
+		case here[f.base]:
+			s.again = append(s.again, f)
+		default:
+			here[f.base] = true
+			s.fresh = append(s.fresh, f)
 		}
 	}
-	// What is durable is recorded even when the caller has given up.
-	err := r.record(context.WithoutCancel(ctx), stored, Archived)
-	if failed = errors.Join(failed, err); failed != nil {
-		return failed
-	}
-	same, err := r.compareKnown(ctx, known)
-	return errors.Join(err, r.record(context.WithoutCancel(ctx), same, Known))
+	return s, nil
 }
 
 // done reports a file whose outcome is durable.

@@ -23,10 +23,11 @@ type file struct {
 	info        fs.FileInfo
 	compression string // how it is compressed already
 
-	// storing it fills these in.
+	// Storing it, or comparing it with what is stored, fills these in.
+	durable           Outcome // Archived or Known once it is durable in every required sink
+	needsRecord       bool
 	size              int64  // bytes stored
 	storedCompression string // how they are compressed
-	needsRecord       bool
 
 	outcome Outcome
 	reason  string

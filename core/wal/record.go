@@ -15,14 +15,18 @@ import (
 )
 
 // record makes files that are durable in the archive known in xlog.db and then,
-// only then, removes them from where they came.
-func (r *run) record(ctx context.Context, files []*file, outcome Outcome) error {
-	if len(files) == 0 {
-		return nil
-	}
+// only then, removes them from where they came. It passes over other files.
+func (r *run) record(ctx context.Context, candidates []*file) error {
+	var files []*file
 	var records []catalogue.WALRecord
-	for _, f := range files {
-		if f.needsRecord {
+	once := map[string]bool{}
+	for _, f := range candidates {
+		if f.durable == "" || f.outcome != "" {
+			continue
+		}
+		files = append(files, f)
+		if f.needsRecord && !once[f.base] { // a received and a delivered copy are one file
+			once[f.base] = true
 			records = append(records, catalogue.WALRecord{Name: f.name, Size: f.size, ModTime: f.info.ModTime(), Compression: f.storedCompression})
 		}
 	}
@@ -41,7 +45,7 @@ func (r *run) record(ctx context.Context, files []*file, outcome Outcome) error 
 		return err
 	}
 	for _, f := range files {
-		f.outcome = outcome
+		f.outcome = f.durable
 		r.notifyAfter(ctx, f, nil)
 		r.done(f)
 	}

@@ -75,28 +75,27 @@ func (r *run) putAlone(ctx context.Context, f *file, sink int, replace bool) err
 }
 
 // compareKnown deals with files that the archive has already: equal ones are
-// returned, others are set aside, or stored after all.
-func (r *run) compareKnown(ctx context.Context, known []*file) ([]*file, error) {
+// Known, others are set aside, or stored after all.
+func (r *run) compareKnown(ctx context.Context, known []*file) error {
 	if len(known) == 0 {
-		return nil, nil
+		return nil
 	}
 	if err := r.closeWriters(); err != nil {
-		return nil, err
+		return err
 	}
 	found, err := r.compare(ctx, known, 0)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var equal []*file
 	for _, f := range known {
 		if err := r.decide(ctx, f, found[f]); err != nil {
-			return equal, err
+			return err
 		}
 		if f.outcome == "" {
-			equal = append(equal, f)
+			f.durable = Known
 		}
 	}
-	return equal, nil
+	return nil
 }
 
 // decide settles one file that the first sink was asked about.
