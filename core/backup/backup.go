@@ -132,7 +132,10 @@ func (r *run) take(ctx context.Context) error {
 		return err
 	}
 	r.finish(result)
-	return r.server.Catalogue.Save(r.backup)
+	if err := r.server.Catalogue.Save(r.backup); err != nil {
+		return err
+	}
+	return r.describeCopies(ctx)
 }
 
 // describe fills in what is known before the copy begins.
