@@ -58,7 +58,7 @@ func (a *app) print() printer {
 	switch {
 	case a.printer != nil:
 	case a.options.format == formatJSON:
-		a.printer = &document{stdout: a.stdout, quiet: a.options.quiet, object: map[string]any{}}
+		a.printer = &document{stdout: a.stdout, stderr: a.stderr, quiet: a.options.quiet, object: map[string]any{}}
 	default:
 		a.printer = &console{stdout: a.stdout, stderr: a.stderr, style: a.style, quiet: a.options.quiet}
 	}

@@ -91,7 +91,11 @@ func (o receiveWALOptions) check() error {
 
 func (a *app) createSlot(ctx context.Context, s *server.Server, ifNotExists bool) error {
 	slot, err := wal.CreateSlot(ctx, s, ifNotExists)
-	if err == nil {
+	switch {
+	case err != nil:
+	case ifNotExists:
+		a.print().info(fmt.Sprintf("Replication slot '%s' of server %s exists", slot, s.Name()))
+	default:
 		a.print().info(fmt.Sprintf("Replication slot '%s' of server %s created", slot, s.Name()))
 	}
 	return err

@@ -37,6 +37,9 @@ func runShowBackup(a *app, name, reference string) error {
 	if err != nil {
 		return err
 	}
+	if found.damage != nil {
+		a.print().warn(found.damage.Error())
+	}
 	shown := shownBackup{server: s.Name(), backup: b, wal: found.wal[b.ID]}
 	shown.previous, shown.next = found.neighbours(b.ID)
 	a.print().answer(shown)

@@ -14,23 +14,28 @@ import (
 // screen is standard error, which a progress bar may borrow: what is written
 // meanwhile appears above the bar.
 type screen struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu       sync.Mutex
+	w        io.Writer
+	borrower io.Writer
 }
 
+// Write goes to the borrower, unless that takes nothing any more.
 func (s *screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.borrower != nil {
+		if n, err := s.borrower.Write(p); err == nil {
+			return n, nil
+		}
+	}
 	return s.w.Write(p)
 }
 
-// lend lets w take what is written, and returns what took it before.
-func (s *screen) lend(w io.Writer) io.Writer {
+// lend lets w take what is written; nil ends that.
+func (s *screen) lend(w io.Writer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before := s.w
-	s.w = w
-	return before
+	s.borrower = w
 }
 
 // logger returns the log: the configuration's log_file, and standard error for

@@ -3,101 +3,90 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
-	"io"
-	"os/exec"
-	"path/filepath"
-	"strconv"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
 	"testing"
 
-	"github.com/rogpeppe/go-internal/testscript"
-
+	"github.com/barman-go/barman/core/config"
 	"github.com/barman-go/barman/sdk"
-	"github.com/barman-go/barman/sdk/schema"
-	"github.com/barman-go/barman/sdk/serve"
 )
 
-var update = flag.Bool("update", false, "rewrite what the scripts compare with")
-
-// The test binary is barman, and also the plugins that its scripts configure.
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"barman": main,
-		"barman-plugin-source-pgbasebackup": func() {
-			serve.BackupSource(sdk.Info{Name: "pgbasebackup", Version: "1.0", Doc: "Has nothing to back up."},
-				func(context.Context, sdk.Server, *noSettings) (sdk.BackupSource, error) { return nil, nil })
-		},
-		"barman-plugin-source-pgreceivewal": func() {
-			serve.WALSource(sdk.Info{Name: "pgreceivewal", Version: "1.0", Doc: "Receives nothing."},
-				func(context.Context, sdk.Server, *noSettings) (sdk.WALSource, error) { return nil, nil })
-		},
-		"barman-plugin-transform-rot": func() {
-			serve.Transform(sdk.Info{Name: "rot", Version: "2.1", Doc: "Rotates letters."},
-				func(context.Context, sdk.Server, *rotSettings) (sdk.Transform, error) { return rot{}, nil })
-		},
-		"barman-plugin-sink-posix": func() {
-			serve.Sink(sdk.Info{Name: "posix", Version: "1.0", Doc: "Stores nothing."},
-				func(context.Context, sdk.Server, *noSettings) (sdk.Sink, error) { return nil, nil })
-		},
-	})
-}
-
-type noSettings struct{}
-
-type rotSettings struct {
-	By     int        `hcl:"by,optional" default:"13" doc:"How far."`
-	Secret sdk.Secret `hcl:"secret,optional" doc:"A secret."`
-}
-
-func (r *rotSettings) Validate() schema.Diagnostics {
-	if r.By < 0 {
-		return schema.Diagnostics{{Path: "by", Summary: "Backwards", Detail: "Letters rotate forwards only."}}
+func TestEveryKindOfErrorHasItsExitCode(t *testing.T) {
+	for kind, want := range map[sdk.ErrorKind]int{
+		sdk.NotFound: 1, sdk.Exists: 1, sdk.Denied: 1, sdk.Unavailable: 2, sdk.Invalid: 3, sdk.Unknown: 4, sdk.Busy: 5, sdk.Corrupt: 6,
+		sdk.Cancelled: 2, sdk.Disconnected: 2,
+	} {
+		err := fmt.Errorf("backup of server main: %w", sdk.Errorf(kind, "it happened"))
+		if got := exitCode(t.Context(), err); got != want {
+			t.Errorf("%v: exit code %d, not %d", kind, got, want)
+		}
 	}
-	return nil
+	if got := exitCode(t.Context(), nil); got != 0 {
+		t.Errorf("no error: exit code %d", got)
+	}
+	if got := exitCode(t.Context(), errors.New("a surprise")); got != 4 {
+		t.Errorf("unclassified: exit code %d, not 4", got)
+	}
+	if got := exitCode(t.Context(), &config.Error{}); got != 3 {
+		t.Errorf("configuration: exit code %d, not 3", got)
+	}
 }
 
-type rot struct{}
+func TestASignalDecidesTheExitCodeOfAFailure(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(interruption{signal: syscall.SIGTERM})
+	if got := exitCode(ctx, errors.Join(sdk.Errorf(sdk.Invalid, "in the middle of it"))); got != 143 {
+		t.Errorf("exit code %d, not 143", got)
+	}
+	if got := exitCode(ctx, nil); got != 0 {
+		t.Errorf("a command that was done in time has exit code %d", got)
+	}
+}
 
-func (rot) Encode(context.Context, sdk.Object, io.Writer, io.Reader) error { return nil }
-func (rot) Decode(context.Context, sdk.Object, io.Writer, io.Reader) error { return nil }
-func (rot) Suffix() string                                                 { return "" }
+func TestSeveralFailuresShareACodeOnlyWhenAllFailedAlike(t *testing.T) {
+	denied, busy := sdk.Errorf(sdk.Denied, "denied"), sdk.Errorf(sdk.Busy, "busy")
+	for name, tc := range map[string]struct {
+		failed failures
+		want   int
+	}{
+		"the only one":  {failures{errs: []error{busy}, of: 1}, exitBusy},
+		"all alike":     {failures{errs: []error{busy, busy}, of: 2}, exitBusy},
+		"all otherwise": {failures{errs: []error{busy, denied}, of: 2}, exitPartial},
+		"some":          {failures{errs: []error{busy}, of: 2}, exitPartial},
+	} {
+		if got := exitCode(t.Context(), &tc.failed); got != tc.want {
+			t.Errorf("%s: exit code %d, not %d", name, got, tc.want)
+		}
+	}
+	if err := (&failures{of: 3}).result(); err != nil {
+		t.Errorf("no failure is the error %v", err)
+	}
+}
 
-func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:           "testdata/script",
-		UpdateScripts: *update,
-		Setup: func(env *testscript.Env) error {
-			barman, err := exec.LookPath("barman")
-			if err != nil {
-				return err
+func TestTheDocumentListsTheExitCodes(t *testing.T) {
+	text, err := os.ReadFile("../../docs/exit-codes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code := range exitPartial + 1 {
+		if !strings.Contains(string(text), fmt.Sprintf("\n| %d | ", code)) {
+			t.Errorf("docs/exit-codes.md has no row for %d", code)
+		}
+	}
+}
+
+func TestEveryCommandHelps(t *testing.T) {
+	root := newRootCommand(newApp(os.Stdout, os.Stderr))
+	for _, cmd := range root.Commands() {
+		for _, c := range append(cmd.Commands(), cmd) {
+			if c.Short == "" || c.HasSubCommands() || c.Name() == "version" {
+				continue
 			}
-			env.Setenv("PLUGINS", filepath.Dir(barman))
-			env.Setenv("TZ", "UTC")
-			env.Setenv("HOME", env.WorkDir)
-			env.Setenv("BARMAN_CONFIG_FILE", filepath.Join(env.WorkDir, "barman.hcl"))
-			return nil
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
-	})
-}
-
-// exits runs a program and expects an exit code: exits 3 barman check
-func exits(ts *testscript.TestScript, _ bool, args []string) {
-	if len(args) < 2 {
-		ts.Fatalf("usage: exits CODE PROGRAM ARGUMENTS…")
-	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
-	code := 0
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		code = exit.ExitCode()
-	case err != nil:
-		ts.Fatalf("%v", err)
-	}
-	if code != want {
-		ts.Fatalf("exit code %d, not %d", code, want)
+			if c.Example == "" || !strings.Contains(c.Long, "Exit codes: ") {
+				t.Errorf("%s: the help lacks an example or the exit codes", c.CommandPath())
+			}
+		}
 	}
 }

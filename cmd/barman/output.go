@@ -83,18 +83,25 @@ func (c *console) diagnose(e *config.Error) {
 
 func (c *console) finish() error { return c.failed }
 
-// document prints one JSON object when all is done.
+// document prints one JSON object when all is done. A quiet one prints nothing,
+// and errors as the console does.
 type document struct {
-	stdout io.Writer
-	quiet  bool
-	object map[string]any
+	stdout, stderr io.Writer
+	quiet          bool
+	object         map[string]any
 }
 
 func (d *document) answer(a answer) { maps.Copy(d.object, a.document()) }
 
 func (d *document) info(text string) { d.add("_INFO", text) }
 func (d *document) warn(text string) { d.add("_WARNING", text) }
-func (d *document) fail(err error)   { d.add("_ERROR", err.Error()) }
+
+func (d *document) fail(err error) {
+	if d.quiet {
+		fmt.Fprintln(d.stderr, "ERROR: "+err.Error())
+	}
+	d.add("_ERROR", err.Error())
+}
 
 func (d *document) diagnose(e *config.Error) {
 	d.fail(e)

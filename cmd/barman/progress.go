@@ -68,8 +68,7 @@ func (i *interval) passed(now time.Time) bool {
 
 // bar draws on standard error, and lets what is logged meanwhile appear above.
 func (a *app) bar(title string) (tell func(pipeline.Progress), end func()) {
-	before := a.stderr.lend(nil)
-	bars := mpb.New(mpb.WithOutput(before), mpb.WithWidth(barWidth), mpb.WithRefreshRate(redraw))
+	bars := mpb.New(mpb.WithOutput(a.stderr.w), mpb.WithWidth(barWidth), mpb.WithRefreshRate(redraw))
 	a.stderr.lend(bars)
 	bar := bars.AddBar(0,
 		mpb.BarRemoveOnComplete(),
@@ -90,6 +89,6 @@ func (a *app) bar(title string) (tell func(pipeline.Progress), end func()) {
 	return tell, func() {
 		bar.Abort(true)
 		bars.Wait()
-		a.stderr.lend(before)
+		a.stderr.lend(nil)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,6 +14,10 @@ import (
 type interruption struct{ signal syscall.Signal }
 
 func (i interruption) Error() string { return "interrupted by " + unix.SignalName(i.signal) }
+
+// sameSignal is how long after the first signal others are taken for the same
+// one: timeout(1), for instance, signals its child and then the group it is in.
+const sameSignal = 500 * time.Millisecond
 
 // interruptible returns a context that the first SIGINT, SIGTERM or SIGHUP ends,
 // so that commands end cleanly: a backup is marked as FAILED. The second one
@@ -28,8 +33,9 @@ func interruptible(parent context.Context) (context.Context, func()) {
 	go func() {
 		select {
 		case s := <-came:
-			signal.Reset(wanted...)
 			cancel(interruption{signal: s.(syscall.Signal)})
+			time.Sleep(sameSignal)
+			signal.Reset(wanted...)
 		case <-ctx.Done():
 		}
 	}()
