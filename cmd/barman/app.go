@@ -29,7 +29,6 @@ type app struct {
 	config  *config.Config
 	log     hclog.Logger
 	running *pipeline.Engine
-	finder  stage.Finder
 	closers []func() error
 }
 

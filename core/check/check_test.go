@@ -144,7 +144,7 @@ func TestFilesWhereNobodyTakesThemAreAFailure(t *testing.T) {
 	c.wal(catalogued{waiting: true})
 	c.receiver()
 	c.expect(t,
-		row("empty incoming directory", false, "'"+incoming+"' must be empty when archive = false"),
+		row("empty incoming directory", false, "'"+incoming+"' must be empty when archive = false: set it to true in the wal block if archive_command delivers there"),
 		row("receive-wal running", false, "barman cron starts it, or 'barman receive-wal main'"))
 }
 

@@ -18,7 +18,7 @@ func (c *checker) wal(l catalogued) {
 	}
 	directories := c.server.Config.Directories
 	if !c.server.Config.WAL.Archive {
-		c.empty("empty incoming directory", directories.IncomingWALs, "archive = false")
+		c.empty("empty incoming directory", directories.IncomingWALs, "archive = false: set it to true in the wal block if archive_command delivers there")
 	}
 	if c.server.Config.WAL.Source == nil {
 		c.empty("empty streaming directory", directories.StreamingWALs, "there is no WAL source")
