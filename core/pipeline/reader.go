@@ -10,7 +10,8 @@ import (
 )
 
 // Restore runs sink → transforms reversed → target: what the selections name
-// in the line's first sink is decoded and put into another sink.
+// in the line's first sink is decoded and put into another sink. Receipts tell,
+// as their source, what was read of the store.
 func (e *Engine) Restore(ctx context.Context, line Line, selections []host.Selection, target Stage, observe Observer) error {
 	nodes, err := e.launch(ctx, line.Server, fromStore(line, target)...)
 	if err != nil {
@@ -22,8 +23,23 @@ func (e *Engine) Restore(ctx context.Context, line Line, selections []host.Selec
 	absorber.lanes = host.Lanes{Inputs: e.addresses(line.lanes()), NoRing: e.noRing}
 	e.wireFromStore(line, nodes[:len(nodes)-1], selections, absorber.lanes.Inputs)
 	absorber.events.Progress = observe.progress
-	r, _ := e.begin(ctx, nodes)
-	return interrupted(ctx, r.wait())
+	runCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var failed error
+	nodes[0].events.Receipts = func(receipts []sdk.Receipt) {
+		if observe.Receipts == nil || failed != nil {
+			return
+		}
+		if failed = observe.Receipts(receipts); failed != nil {
+			cancel(failed)
+		}
+	}
+	r, _ := e.begin(runCtx, nodes)
+	err = interrupted(runCtx, r.wait())
+	if failed != nil {
+		return failed
+	}
+	return err
 }
 
 // Read runs sink → transforms reversed → the core: take is called for every

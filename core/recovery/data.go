@@ -21,8 +21,21 @@ func (r *run) restoreData(ctx context.Context) error {
 	}
 	line := r.line
 	line.Transforms = r.transforms(line.Transforms, tar)
-	if err := r.server.Engine.Restore(ctx, line, selections, target(r.request.Destination, r.mounts), pipeline.Observer{Progress: r.request.Progress}); err != nil {
+	observe := pipeline.Observer{Progress: r.request.Progress}
+	known, err := r.receipts(selections)
+	if err != nil {
 		return err
+	}
+	if known != nil {
+		observe.Receipts = known.check
+	}
+	if err := r.server.Engine.Restore(ctx, line, selections, target(r.request.Destination, r.mounts), observe); err != nil {
+		return err
+	}
+	if known != nil {
+		if err := known.finish(); err != nil {
+			return err
+		}
 	}
 	// PostgreSQL would make the tablespaces' links anew from this file, to where
 	// they were on the original server.

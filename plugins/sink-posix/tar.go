@@ -44,11 +44,13 @@ func (s *Sink) unpackTar(ctx context.Context, o sdk.Object, r io.Reader) (sdk.Re
 var errCrewFailed = errors.New("writing failed")
 
 func (s *Sink) unpackMembers(prefix string, r io.Reader, crew *crew) error {
-	archive := tar.NewReader(r)
+	end := &endOfTar{r: r}
+	archive := tar.NewReader(end)
 	for {
+		before := end.count
 		header, err := archive.Next()
 		if err == io.EOF {
-			return nil
+			return end.check(before)
 		}
 		if err != nil {
 			return damaged(err, "between two members")
@@ -57,6 +59,41 @@ func (s *Sink) unpackMembers(prefix string, r io.Reader, crew *crew) error {
 			return err
 		}
 	}
+}
+
+// endOfTar looks at what passes by for the two empty blocks that end an archive
+// (POSIX pax, "ustar Interchange Format"). The tar package takes an archive that
+// was cut off between two members, or that is empty, for a whole one.
+type endOfTar struct {
+	r     io.Reader
+	count int64 // bytes that came
+	zeros int   // bytes of zero that came last
+}
+
+// endOfTarSize is the size of the two blocks.
+const endOfTarSize = 2 * 512
+
+func (e *endOfTar) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	zeros := 0
+	for zeros < min(n, endOfTarSize) && p[n-1-zeros] == 0 {
+		zeros++
+	}
+	if zeros == n {
+		zeros += e.zeros
+	}
+	e.zeros = zeros
+	e.count += int64(n)
+	return n, err
+}
+
+// check is called where the archive ended; before is where its last member's
+// content did.
+func (e *endOfTar) check(before int64) error {
+	if e.zeros < endOfTarSize || e.count-before < endOfTarSize {
+		return sdk.Errorf(sdk.Corrupt, "the archive was cut off between two members: it does not have its end")
+	}
+	return nil
 }
 
 // damaged tells a damaged archive from a failing source.

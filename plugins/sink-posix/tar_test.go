@@ -25,6 +25,7 @@ type member struct {
 	link   string
 	format tar.Format
 	pax    map[string]string
+	zero   bool // its content is zeros
 }
 
 var memberTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -54,6 +55,9 @@ func archiveOf(t testing.TB, members ...member) io.Reader {
 }
 
 func contentOf(m member) []byte {
+	if m.zero {
+		return make([]byte, m.size)
+	}
 	return bytes.Repeat([]byte(m.name+"\n"), int(m.size)/(len(m.name)+1)+1)[:m.size]
 }
 
@@ -169,6 +173,10 @@ func TestHostileArchivesAreRefused(t *testing.T) {
 		"no archive":              strings.NewReader(strings.Repeat("no archive ", 200)),
 		"archive cut in a header": io.LimitReader(archiveOf(t, member{name: "a", size: 1}), 100),
 		"archive cut in a file":   io.LimitReader(archiveOf(t, member{name: "a", size: 1 << 20}), 1<<19),
+		"nothing":                 strings.NewReader(""),
+		"archive cut behind one":  io.LimitReader(archiveOf(t, member{name: "a", size: 1}, member{name: "b", size: 1}), 1024),
+		"archive cut in its end":  io.LimitReader(archiveOf(t, member{name: "a", size: 1}), 1024+512),
+		"zeros for an end":        io.LimitReader(archiveOf(t, member{name: "a", size: 4096, zero: true}), 512+4096),
 	} {
 		t.Run(what, func(t *testing.T) {
 			parent := t.TempDir()
