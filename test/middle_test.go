@@ -212,26 +212,19 @@ func TestNoWALIsMissingAfterArchivingWasKilled(t *testing.T) {
 		s.streamed(s.CurrentLSN())
 		a := start(t, s.home.Command("archive-wal", "main"))
 		var running map[string][]int
-		eventually(t, "archive-wal has ended or has started its plugins", func() bool {
+		eventually(t, "archive-wal has started its plugins", func() bool {
+			a.mustRun()
 			running = a.plugins()
-			select {
-			case <-a.done:
-				return true
-			default:
-				return len(running["transform-compress"]) == 1 && len(running["sink-posix"]) == 1
-			}
+			return len(running["transform-compress"]) == 1 && len(running["sink-posix"]) == 1
 		})
-		select {
-		case <-a.done:
-			continue // receive-wal has archived everything already
-		default:
-		}
 		if victim == "core" {
 			a.signal(syscall.SIGKILL)
-		} else if err := syscall.Kill(running[victim][0], syscall.SIGKILL); err != nil {
-			continue // it was done
+		} else {
+			kill(t, running[victim][0], syscall.SIGKILL)
 		}
-		a.end()
+		if r := a.end(); r.Code == 0 {
+			t.Fatalf("%s was killed, and archive-wal succeeded:\n%s%s", victim, r.Stdout, r.Stderr)
+		}
 		a.noOrphans()
 	}
 	last := w.Stop()
