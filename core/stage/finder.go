@@ -10,7 +10,7 @@ import (
 	"github.com/barman-go/barman/sdk"
 )
 
-// Kinds are the kinds of plugin, in the order of a pipeline.
+// kinds are the kinds of plugin, in the order of a pipeline.
 var kinds = []string{"source", "transform", "sink", "hook"}
 
 const prefix = "barman-plugin-"
@@ -50,31 +50,55 @@ func DefaultDirectories() ([]string, error) {
 	return []string{filepath.Dir(executable)}, nil
 }
 
-// Find returns the plugin of a kind and name.
+// Find returns the plugin of a kind and name. It is an error of kind NotFound
+// when there is none, of kind Invalid when the name can't be one, and of kind
+// Denied when a directory can't be searched: what lies in a later one must not
+// take the place of what is hidden in it.
 func (f Finder) Find(kind, name string) (Plugin, error) {
-	found := Plugin{Kind: kind, Name: name}
-	if !validName(name) {
-		return found, sdk.Errorf(sdk.Invalid, "%q is not a plugin name", name)
+	if !slices.Contains(kinds, kind) {
+		return Plugin{}, sdk.Errorf(sdk.Invalid, "%q is not a kind of plugin: there are %s", kind, strings.Join(kinds, ", "))
 	}
+	if !validName(name) {
+		return Plugin{}, sdk.Errorf(sdk.Invalid, "%q is not a plugin name: it has letters, digits, - and _, at most %d", name, maxName)
+	}
+	p, err := f.locate(kind, name)
+	if err != nil {
+		return Plugin{}, sdk.Errorf(sdk.Denied, "plugin %s %q: %w", kind, name, err)
+	}
+	if p.Path != "" {
+		return p, nil
+	}
+	searched := "any directory, as none is searched"
+	if len(f.Directories) > 0 {
+		searched = strings.Join(f.Directories, ", ")
+	}
+	return Plugin{}, sdk.Errorf(sdk.NotFound, "no %s plugin %q: there is no %s%s-%s in %s; %s", kind, name, prefix, kind, name, searched, f.known(kind))
+}
+
+// locate looks for a plugin; one that is nowhere has no path.
+func (f Finder) locate(kind, name string) (Plugin, error) {
+	found := Plugin{Kind: kind, Name: name}
 	for _, declared := range f.Declared {
-		if declared.Kind == kind && declared.Name == name {
-			found.SHA256 = declared.SHA256
-			if declared.Path != "" {
-				return declared, nil
-			}
+		if declared.Kind != kind || declared.Name != name {
+			continue
 		}
+		if declared.Path != "" {
+			return declared, nil
+		}
+		found.SHA256 = declared.SHA256
 	}
 	for _, directory := range f.Directories {
 		path := filepath.Join(directory, prefix+kind+"-"+name)
-		if _, err := os.Stat(path); err == nil {
+		_, err := os.Stat(path)
+		if err == nil {
 			found.Path = path
 			return found, nil
-		} else if !errors.Is(err, os.ErrNotExist) {
-			return found, sdk.Errorf(sdk.Denied, "plugin %s %q: %w", kind, name, err)
+		}
+		if !errors.Is(err, os.ErrNotExist) {
+			return found, err
 		}
 	}
-	return found, sdk.Errorf(sdk.NotFound, "no %s plugin %q: there is no %s%s-%s in %s; %s", kind, name, prefix, kind, name,
-		strings.Join(f.Directories, ", "), f.known(kind))
+	return found, nil
 }
 
 func (f Finder) known(kind string) string {
@@ -94,19 +118,29 @@ func (f Finder) known(kind string) string {
 }
 
 // List returns all plugins, each kind and name once, sorted by kind in the
-// order of a pipeline and then by name.
+// order of a pipeline and then by name. A directory that does not exist is
+// empty; one that can't be read is an error of kind Denied.
 func (f Finder) List() ([]Plugin, error) {
 	seen := map[string]bool{}
 	var all []Plugin
-	add := func(p Plugin) {
-		if key := p.Kind + "-" + p.Name; !seen[key] {
-			seen[key] = true
+	add := func(kind, name string) error {
+		key := kind + "-" + name
+		if seen[key] {
+			return nil
+		}
+		seen[key] = true
+		p, err := f.locate(kind, name)
+		if err != nil {
+			return sdk.Errorf(sdk.Denied, "plugin %s %q: %w", kind, name, err)
+		}
+		if p.Path != "" {
 			all = append(all, p)
 		}
+		return nil
 	}
 	for _, declared := range f.Declared {
-		if p, err := f.Find(declared.Kind, declared.Name); err == nil {
-			add(p)
+		if err := add(declared.Kind, declared.Name); err != nil {
+			return nil, err
 		}
 	}
 	for _, directory := range f.Directories {
@@ -118,12 +152,10 @@ func (f Finder) List() ([]Plugin, error) {
 			return nil, sdk.Errorf(sdk.Denied, "plugin directory: %w", err)
 		}
 		for _, entry := range entries {
-			kind, name, ok := parse(entry.Name())
-			if !ok {
-				continue
-			}
-			if p, err := f.Find(kind, name); err == nil {
-				add(p)
+			if kind, name, ok := parse(entry.Name()); ok {
+				if err := add(kind, name); err != nil {
+					return nil, err
+				}
 			}
 		}
 	}
@@ -146,9 +178,12 @@ func parse(file string) (kind, name string, ok bool) {
 	return kind, name, ok && slices.Contains(kinds, kind) && validName(name)
 }
 
+// maxName is how many bytes a plugin's name has at most.
+const maxName = 64
+
 // validName keeps names from being paths.
 func validName(name string) bool {
-	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, func(r rune) bool {
+	return name != "" && len(name) <= maxName && !strings.ContainsFunc(name, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	})
 }

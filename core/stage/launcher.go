@@ -17,7 +17,8 @@ type Launcher struct {
 	Logger hclog.Logger
 }
 
-// Launch starts a plugin. The caller must Stop it.
+// Launch starts a plugin. The caller must Stop it. Errors are those of Find and
+// of host.Launch.
 func (l Launcher) Launch(kind, name string) (*host.Stage, error) {
 	p, err := l.Find(kind, name)
 	if err != nil {
