@@ -24,7 +24,7 @@ const cutAfter = 3 << 20
 // streamEndlessly emits an object that does not end by itself.
 func streamEndlessly(name string, reached func()) func(context.Context, []string) error {
 	return emitting(false, nil, func(ctx context.Context, out *wire.Outlet) error {
-		return out.Emit(ctx, sdk.Object{Name: name, Size: sdk.SizeUnknown}, &endless{after: cutAfter, reached: reached}, false, nil)
+		return out.Emit(ctx, sdk.Object{Name: name, Size: sdk.SizeUnknown}, &endless{ctx: ctx, after: cutAfter, reached: reached}, false, nil)
 	})
 }
 

@@ -70,6 +70,9 @@ func (o outcome) err() error {
 // settle is how long the others may go on after one participant failed.
 func (s subject) settle() time.Duration { return s.deadline + time.Second }
 
+// brief is the patience with a line that is broken off.
+func (s subject) brief() time.Duration { return 4 * s.settle() }
+
 // run carries the line out and waits until everybody has ended. A participant
 // that does not end fails the check.
 func (s subject) run(t T, l line) outcome {
@@ -299,14 +302,24 @@ func (s *shelf) take(o sdk.Object, r io.Reader) error {
 	return nil
 }
 
-// endless is a source without an end that tells when it has given n bytes.
+// enough is where an endless source waits to be broken off: a plugin that keeps
+// everything in memory would take all there is.
+const enough = 64 << 20
+
+// endless is a source that does not end by itself and tells when it has given
+// some bytes.
 type endless struct {
+	ctx     context.Context
 	after   int64
 	reached func()
 	given   int64
 }
 
 func (e *endless) Read(p []byte) (int, error) {
+	if e.given >= enough {
+		<-e.ctx.Done()
+		return 0, e.ctx.Err()
+	}
 	// Something that neither compresses away nor costs much.
 	for i := range p {
 		p[i] = byte((e.given + int64(i)) * 2654435761 >> 13)

@@ -274,21 +274,21 @@ func (s subject) sinkNoBytes(t T) {
 		{object: sdk.Object{Name: prefix + "link", Kind: sdk.KindSymlink, LinkTarget: "/srv/tablespaces/ts1"}},
 	}
 	s.stored(t, session, pieces...)
-	i := 0
+	left := map[string]sdk.Object{}
+	for _, p := range pieces {
+		left[p.object.Name] = p.object
+	}
 	for o, err := range session.List(t.Context(), prefix) {
 		if err != nil {
 			t.Fatalf("list: %v", err)
 		}
-		if i == len(pieces) {
-			t.Fatalf("List yields one more object: %+v", o)
-		}
-		if want := pieces[i].object; o.Name != want.Name || o.Kind != want.Kind || o.LinkTarget != want.LinkTarget {
+		if want, known := left[o.Name]; !known || o.Kind != want.Kind || o.LinkTarget != want.LinkTarget {
 			t.Errorf("List yields %+v instead of %+v", o, want)
 		}
-		i++
+		delete(left, o.Name)
 	}
-	if i != len(pieces) {
-		t.Errorf("List yields %d objects instead of %d", i, len(pieces))
+	for name := range left {
+		t.Errorf("List does not yield %q", name)
 	}
 	kept := &shelf{}
 	o := s.run(t, line{

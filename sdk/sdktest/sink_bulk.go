@@ -96,7 +96,7 @@ func (s subject) sinkLanes(t T) {
 	}()
 	var pieces []piece
 	for i := range lanes {
-		pieces = append(pieces, file(fmt.Sprintf("%s%d", prefix, i), content{seed: uint64(i), size: 4 << 20, fill: random}))
+		pieces = append(pieces, file(fmt.Sprintf("%s%d", prefix, i), content{seed: uint64(i), size: 12 << 20, fill: random}))
 	}
 	book := newReceiptBook()
 	o := s.run(t, line{
@@ -105,7 +105,7 @@ func (s subject) sinkLanes(t T) {
 			errs := make(chan error, lanes)
 			for _, p := range pieces {
 				go func() {
-					r := io.MultiReader(io.LimitReader(p.reader(), 1<<20), &gate{begun: begun, all: all, ctx: ctx}, skip(p.bytes, 1<<20))
+					r := io.MultiReader(io.LimitReader(p.reader(), 8<<20), &gate{begun: begun, all: all, ctx: ctx}, skip(p.bytes, 8<<20))
 					errs <- out.Emit(ctx, p.object, r, false, nil)
 				}()
 			}

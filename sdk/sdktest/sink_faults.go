@@ -103,7 +103,7 @@ func (s subject) sinkKilled(t T) {
 		if _, err := out.EmitDurable(ctx, whole.object, whole.reader()); err != nil {
 			return err
 		}
-		return out.Emit(ctx, sdk.Object{Name: prefix + "half", Size: sdk.SizeUnknown}, &endless{after: cutAfter, reached: func() {
+		return out.Emit(ctx, sdk.Object{Name: prefix + "half", Size: sdk.SizeUnknown}, &endless{ctx: ctx, after: cutAfter, reached: func() {
 			if err := syscall.Kill(session.PID(), syscall.SIGKILL); err != nil {
 				t.Errorf("kill the plugin: %v", err)
 			}

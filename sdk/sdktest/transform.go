@@ -240,8 +240,8 @@ func (s subject) transformLanes(t T) {
 		errs := make(chan error, lanes)
 		for i := range lanes {
 			go func() {
-				c := content{seed: uint64(i), size: 4 << 20, fill: random}
-				r := io.MultiReader(io.LimitReader(c.reader(), 1<<20), &gate{begun: begun, all: all, ctx: ctx}, skip(c, 1<<20))
+				c := content{seed: uint64(i), size: 12 << 20, fill: random}
+				r := io.MultiReader(io.LimitReader(c.reader(), 8<<20), &gate{begun: begun, all: all, ctx: ctx}, skip(c, 8<<20))
 				errs <- out.Emit(ctx, sdk.Object{Name: fmt.Sprint(i), Size: c.size}, r, false, nil)
 			}()
 		}
@@ -252,7 +252,7 @@ func (s subject) transformLanes(t T) {
 		return err
 	}), take: taking(false, func(o sdk.Object, r io.Reader) error {
 		seed := uint64(o.Name[0] - '0')
-		difference, err := content{seed: seed, size: 4 << 20, fill: random}.verify(r)
+		difference, err := content{seed: seed, size: 12 << 20, fill: random}.verify(r)
 		if difference != "" {
 			t.Errorf("object %q comes back with %s", o.Name, difference)
 		}

@@ -106,7 +106,7 @@ func (s subject) transformRefused(t T) {
 	kept := &shelf{}
 	encoding := &step{session: s.open(t), operation: host.Encode(false)}
 	o := s.run(t, line{
-		emit: streamEndlessly("half", nil), steps: []*step{encoding},
+		emit: streamEndlessly("half", nil), steps: []*step{encoding}, patience: s.brief(),
 		take: refuse(func(string) bool { return true }, kept),
 	})
 	wantKind(t, "the operation", encoding.err, sdk.Disconnected)
@@ -116,7 +116,7 @@ func (s subject) transformRefused(t T) {
 
 func (s subject) transformSinkVanished(t T) {
 	encoding := &step{session: s.open(t), operation: host.Encode(false)}
-	o := s.run(t, line{emit: streamEndlessly("half", nil), steps: []*step{encoding}, take: vanishBehind})
+	o := s.run(t, line{emit: streamEndlessly("half", nil), steps: []*step{encoding}, take: vanishBehind, patience: s.brief()})
 	wantKind(t, "the operation", encoding.err, sdk.Disconnected)
 	wantKind(t, "the emitter before", o.emit, sdk.Disconnected)
 }

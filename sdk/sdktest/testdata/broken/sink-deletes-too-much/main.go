@@ -1,0 +1,33 @@
+// Command sink-deletes-too-much deletes everything whose name begins alike.
+package main
+
+import (
+	"context"
+
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/sdktest/internal/reference"
+	"github.com/barman-go/barman/sdk/serve"
+)
+
+// sink is the reference, broken in one way.
+type sink struct{ *reference.Directory }
+
+func (s sink) Delete(ctx context.Context, name string) error {
+	objects, err := s.Objects(name)
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if err := s.Directory.Delete(ctx, o.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func main() {
+	serve.Sink(sdk.Info{Name: "broken", Doc: "Deletes everything whose name begins alike."}, func(ctx context.Context, s sdk.Server, c *reference.DirectoryConfig) (sdk.Sink, error) {
+		d, err := reference.OpenDirectory(ctx, s, c)
+		return sink{Directory: d}, err
+	})
+}

@@ -1,0 +1,45 @@
+// Command sink-flattens takes a colon for a slash in names.
+package main
+
+import (
+	"context"
+	"io"
+	"iter"
+	"strings"
+
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/sdktest/internal/reference"
+	"github.com/barman-go/barman/sdk/serve"
+)
+
+// sink is the reference, broken in one way.
+type sink struct{ *reference.Directory }
+
+func flat(name string) string { return strings.ReplaceAll(name, ":", "/") }
+
+func (s sink) Put(ctx context.Context, o sdk.Object, r io.Reader) (sdk.Receipt, error) {
+	name := o.Name
+	o.Name = flat(name)
+	receipt, err := s.Directory.Put(ctx, o, r)
+	receipt.Name = name
+	return receipt, err
+}
+
+func (s sink) Get(ctx context.Context, name string) (sdk.Object, io.ReadCloser, error) {
+	return s.Directory.Get(ctx, flat(name))
+}
+
+func (s sink) List(ctx context.Context, prefix string) iter.Seq2[sdk.Object, error] {
+	return s.Directory.List(ctx, flat(prefix))
+}
+
+func (s sink) Delete(ctx context.Context, name string) error {
+	return s.Directory.Delete(ctx, flat(name))
+}
+
+func main() {
+	serve.Sink(sdk.Info{Name: "broken", Doc: "Takes a colon for a slash in names."}, func(ctx context.Context, s sdk.Server, c *reference.DirectoryConfig) (sdk.Sink, error) {
+		d, err := reference.OpenDirectory(ctx, s, c)
+		return sink{Directory: d}, err
+	})
+}

@@ -1,0 +1,29 @@
+// Command transform-ignores-cancellation goes on when it is cancelled.
+package main
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/sdktest/internal/reference"
+	"github.com/barman-go/barman/sdk/serve"
+)
+
+// transform is the reference, broken in one way.
+type transform struct{ reference.Rot13 }
+
+func (t transform) Encode(ctx context.Context, o sdk.Object, dst io.Writer, src io.Reader) error {
+	err := t.Rot13.Encode(ctx, o, dst, src)
+	if ctx.Err() != nil {
+		time.Sleep(time.Hour)
+	}
+	return err
+}
+
+func main() {
+	serve.Transform(sdk.Info{Name: "broken", Doc: "Goes on when it is cancelled."}, func(context.Context, sdk.Server, *reference.NoConfig) (sdk.Transform, error) {
+		return transform{}, nil
+	})
+}
