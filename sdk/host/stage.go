@@ -47,6 +47,8 @@ type Binary struct {
 	// sign of life before it is given up; 0 for 30 seconds. It is logged as
 	// silent after one second.
 	HungAfter time.Duration
+	// StartTimeout is how long it may take to its first word; 0 for 10 seconds.
+	StartTimeout time.Duration
 }
 
 // Stage is a running plugin.
@@ -57,6 +59,7 @@ type Stage struct {
 	control   wire.Connection
 	path      string
 	hungAfter time.Duration
+	startTime time.Duration
 }
 
 // Description is what a plugin says of itself.
@@ -79,7 +82,7 @@ func Launch(b Binary) (*Stage, error) {
 		b.Logger = hclog.NewNullLogger()
 	}
 	relay := &logRelay{logger: b.Logger}
-	s := &Stage{log: relay, path: b.Path, hungAfter: cmp.Or(b.HungAfter, hungAfter)}
+	s := &Stage{log: relay, path: b.Path, hungAfter: cmp.Or(b.HungAfter, hungAfter), startTime: cmp.Or(b.StartTimeout, startTimeout)}
 	sockets := ""
 	s.client = plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  wire.Handshake,
@@ -89,7 +92,7 @@ func Launch(b Binary) (*Stage, error) {
 		Stderr:           &lineWriter{line: relay.line},
 		SyncStdout:       io.Discard,
 		SyncStderr:       &lineWriter{line: relay.line},
-		StartTimeout:     startTimeout,
+		StartTimeout:     s.startTime,
 		SkipHostEnv:      true,
 		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: b.Directory},
 		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, directory string) (runner.Runner, error) {
@@ -141,7 +144,7 @@ func (s *Stage) startError(err error) error {
 		strings.Contains(text, "parsing core protocol version"), strings.Contains(text, "unsupported plugin protocol"):
 		return sdk.Errorf(sdk.Invalid, "plugin %s does not behave like a plugin of barman: it ended or wrote something else before the handshake%s", s.path, said)
 	case strings.Contains(text, "timeout while waiting"):
-		return sdk.Errorf(sdk.Unavailable, "plugin %s did not answer within %s of its start%s", s.path, startTimeout, said)
+		return sdk.Errorf(sdk.Unavailable, "plugin %s did not answer within %s of its start%s", s.path, s.startTime, said)
 	}
 	return &sdk.Error{Kind: sdk.KindOf(err), Err: fmt.Errorf("plugin %s does not start: %w%s", s.path, err, said)}
 }

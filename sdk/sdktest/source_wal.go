@@ -118,14 +118,14 @@ func (r *reception) finished() (names []string) {
 // await waits until n segments are finished.
 func (s walSubject) await(t T, r *reception, n int) {
 	t.Helper()
-	timeout := time.After(12 * s.deadline)
+	timeout := time.After(6 * s.deadline)
 	for len(r.finished()) < n {
 		select {
 		case <-r.moved:
 		case err := <-r.err:
 			t.Fatalf("receiving ended: %v", err)
 		case <-timeout:
-			t.Fatalf("%d segments were reported within %s, %d were finished by the server", len(r.finished()), 12*s.deadline, n)
+			t.Fatalf("%d segments were reported within %s, %d were finished by the server", len(r.finished()), 6*s.deadline, n)
 		}
 	}
 }
