@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"time"
 
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/host"
@@ -103,8 +104,22 @@ func (s store) lost(observe Observer) {
 
 func (s store) lose(observe Observer, output int, message string) {
 	if observe.Lost != nil && output < len(s.present) {
-		observe.Lost(Lost{Sink: s.present[output], Reason: message})
+		sink := s.present[output]
+		observe.Lost(Lost{Sink: sink, Reason: s.sinks[sink].reason(message)})
 	}
+}
+
+// reason is why a sink was lost: its own error, which is about to come, rather
+// than what the stage that feeds it saw of it.
+func (n *node) reason(seen string) string {
+	select {
+	case <-n.ended:
+		if n.failure != nil && !isEcho(n.failure) {
+			return n.failure.Error()
+		}
+	case <-time.After(echoPatience):
+	}
+	return seen
 }
 
 // number replaces the numbers of outputs by those of the line's sinks.

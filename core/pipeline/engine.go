@@ -50,6 +50,9 @@ type node struct {
 	lanes     host.Lanes
 	events    host.Events
 	absent    error // why an optional stage takes no part
+
+	ended   chan struct{} // closed when the operation has ended
+	failure error         // how, readable after ended
 }
 
 // launch starts and configures all stages, side by side. An optional one that
@@ -59,7 +62,7 @@ func (e *Engine) launch(ctx context.Context, server sdk.Server, stages ...Stage)
 	var group errgroup.Group
 	for i, s := range stages {
 		group.Go(func() error {
-			n := &node{Stage: s}
+			n := &node{Stage: s, ended: make(chan struct{})}
 			nodes[i] = n
 			err := e.start(ctx, server, n)
 			if err != nil && s.Optional {
@@ -93,7 +96,7 @@ func (e *Engine) start(ctx context.Context, server sdk.Server, n *node) error {
 		return err
 	}
 	if described.Kind != n.Kind {
-		return sdk.Errorf(sdk.Invalid, "the plugin is a %s", described.Kind)
+		return sdk.Errorf(sdk.Invalid, "the plugin is a %s, not a %s", described.Kind, n.Kind)
 	}
 	settings, err := n.Settings.Decode(described.Schema)
 	if err != nil {
@@ -161,7 +164,9 @@ func (e *Engine) begin(ctx context.Context, nodes []*node) (*run, context.Contex
 			continue
 		}
 		r.goes(n.label(), n.Optional, func() error {
-			return n.plugin.Run(ctx, n.operation, n.lanes, n.events)
+			defer close(n.ended)
+			n.failure = n.plugin.Run(ctx, n.operation, n.lanes, n.events)
+			return n.failure
 		})
 	}
 	return r, ctx
