@@ -19,7 +19,7 @@ FUZZTIME ?= 30s
 VERSION ?= $(or $(shell git describe --tags --match 'v*' 2>/dev/null),dev)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 STAMP := github.com/barman-go/barman/core/version
-BUILD := go build -trimpath -ldflags '-s -w -X $(STAMP).Version=$(VERSION) -X $(STAMP).Commit=$(COMMIT)'
+BUILD := go build -trimpath -ldflags '-s -w -X $(STAMP).Version=$(VERSION) -X $(STAMP).Commit=$(COMMIT) -X "main.version=$(VERSION) ($(shell echo $(COMMIT) | cut -c1-12))"'
 
 # plugins/sink-s3 is barman-plugin-sink-s3; a directory whose name starts with no kind is a transform: plugins/compress is
 # barman-plugin-transform-compress.

@@ -168,24 +168,49 @@ func (s *site) pgbackrestBackup(codec string, level int) contender {
 	}}
 }
 
-// BenchmarkBesideTheAlternatives measures everything and writes the document.
+// BenchmarkBesideTheAlternatives measures everything. It writes the document
+// only when every part of it ran: -bench Beside/restore runs one.
 func BenchmarkBesideTheAlternatives(b *testing.B) {
 	s := newSite(b)
 	r := newReport(b, size(b, s.cluster.DataDir)-size(b, filepath.Join(s.cluster.DataDir, "pg_wal")))
-
-	r.versus("Base backup into a plain directory", "Over the replication protocol, every file by itself, fsynced; beside `pg_basebackup -D`.", 1.1,
-		[2]string{"barman", "pg_basebackup"}, compare(b, s.backup("plain"), s.pgBasebackup()))
-	r.versus("Base backup to zstd, level 3", "Beside `pgbackrest backup`, process-max 2, posix repository, `zst` level 3.", 0.8,
-		[2]string{"barman", "pgbackrest"}, compare(b, s.backup("zstd"), s.pgbackrestBackup("zst", 3)))
-	r.versus("Restore of the zstd backup", "Into an empty directory, fsynced; beside `pgbackrest restore`, process-max 2.", 1.0,
-		[2]string{"barman", "pgbackrest"}, compare(b, s.recover("zstd"), s.pgbackrestRestore("zst")))
-	r.versus("Base backup to lz4", "Beside `pgbackrest backup`, process-max 2, posix repository, `lz4` level 1.", 1.0,
-		[2]string{"barman", "pgbackrest"}, compare(b, s.backup("lz4"), s.pgbackrestBackup("lz4", 1)))
-	s.oneMoreStage(r)
-	s.startUp(r)
-	s.smallMemory(r)
-	r.write(b)
-	b.ReportMetric(0, "ns/op") // the document has the figures
+	parts := []struct {
+		name string
+		run  func(*site)
+	}{
+		{"plain", func(s *site) {
+			r.versus("Base backup into a plain directory", "Over the replication protocol, every file by itself, fsynced; beside `pg_basebackup -D`.", 1.1,
+				[2]string{"barman", "pg_basebackup"}, compare(s.B, s.backup("plain"), s.pgBasebackup()))
+		}},
+		{"zstd", func(s *site) {
+			r.versus("Base backup to zstd, level 3", "Beside `pgbackrest backup`, process-max 2, posix repository, `zst` level 3.", 0.8,
+				[2]string{"barman", "pgbackrest"}, compare(s.B, s.backup("zstd"), s.pgbackrestBackup("zst", 3)))
+		}},
+		{"restore", func(s *site) {
+			s.backup("zstd").run()
+			s.pgbackrestBackup("zst", 3).run()
+			r.versus("Restore of the zstd backup", "Into an empty directory, fsynced; beside `pgbackrest restore`, process-max 2.", 1.0,
+				[2]string{"barman", "pgbackrest"}, compare(s.B, s.recover("zstd"), s.pgbackrestRestore("zst")))
+		}},
+		{"lz4", func(s *site) {
+			r.versus("Base backup to lz4", "Beside `pgbackrest backup`, process-max 2, posix repository, `lz4` level 1.", 1.0,
+				[2]string{"barman", "pgbackrest"}, compare(s.B, s.backup("lz4"), s.pgbackrestBackup("lz4", 1)))
+		}},
+		{"stage", func(s *site) { s.oneMoreStage(r) }},
+		{"start", func(s *site) { s.startUp(r) }},
+		{"memory", func(s *site) { s.smallMemory(r) }},
+	}
+	ran := 0
+	for _, part := range parts {
+		b.Run(part.name, func(b *testing.B) {
+			inside := *s
+			inside.B = b
+			part.run(&inside)
+			ran++
+		})
+	}
+	if ran == len(parts) {
+		r.write(b)
+	}
 }
 
 // recover is a contender that restores a server's latest backup.

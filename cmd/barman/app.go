@@ -28,6 +28,7 @@ type app struct {
 
 	config  *config.Config
 	log     hclog.Logger
+	logFile hclog.Logger // what goes to the log file and not to the screen; nil without one
 	running *pipeline.Engine
 	closers []func() error
 }

@@ -66,9 +66,21 @@ func (a *app) logger() hclog.Logger {
 	}
 	a.closers = append(a.closers, w.Close)
 	log := hclog.NewInterceptLogger(&hclog.LoggerOptions{Output: w, Level: level})
+	a.logFile = hclog.New(&hclog.LoggerOptions{Output: w, Level: level})
 	log.RegisterSink(hclog.NewSinkAdapter(&hclog.LoggerOptions{Output: a.stderr, Level: screenLevel}))
 	a.log = log
 	return a.log
+}
+
+// record writes what a command failed with into the log file, if there is one:
+// on the screen it is printed as the command's answer.
+func (a *app) record(err error) {
+	if err == nil || a.config == nil || a.config.Global.LogFile == "" {
+		return
+	}
+	if a.logger(); a.logFile != nil {
+		a.logFile.Error(err.Error())
+	}
 }
 
 // screenLevel is what appears on standard error: everything that was asked for,

@@ -24,7 +24,9 @@ func run(args []string) int {
 	a := newApp(os.Stdout, os.Stderr)
 	root := newRootCommand(a)
 	root.SetArgs(args)
-	errs := []error{root.ExecuteContext(ctx), a.close()}
+	failed := root.ExecuteContext(ctx)
+	a.record(failed)
+	errs := []error{failed, a.close()}
 	for _, err := range errs {
 		a.report(err)
 	}

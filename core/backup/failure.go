@@ -21,7 +21,6 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	// The files first: on a full disk they are what keeps backup.info from being
 	// written. Until it is, it says STARTED, which is as good as FAILED.
 	err := errors.Join(discard(r.server, r.backup.ID), r.server.Catalogue.Save(r.backup))
-	r.server.Logger.Error("backup failed", "backup", r.backup.ID, "error", cause)
 	return errors.Join(fmt.Errorf("backup %s of server %s: %w", r.backup.ID, r.server.Name(), cause), err, r.hooks(ctx, sdk.PhasePost, cause))
 }
 

@@ -7,8 +7,11 @@ import (
 	"github.com/barman-go/barman/sdk/serve"
 )
 
+// version is set by the linker.
+var version = "dev"
+
 func main() {
-	serve.Transform(sdk.Info{Name: "compress", Doc: "Compresses objects with gzip, zstd or lz4, on all cores."}, open)
+	serve.Transform(sdk.Info{Name: "compress", Version: version, Doc: "Compresses objects with gzip, zstd or lz4, on all cores."}, open)
 }
 
 func open(_ context.Context, _ sdk.Server, config *Config) (sdk.Transform, error) { return New(config) }

@@ -11,11 +11,14 @@ import (
 	"github.com/barman-go/barman/sdk/serve"
 )
 
+// version is set by the linker.
+var version = "dev"
+
 func main() {
 	// The process is told to end as soon as a call was cancelled; the script of
 	// that call is ended first.
 	var running sync.WaitGroup
-	serve.Hook(sdk.Info{Name: "script", Doc: "Runs a hook script of classic Barman."},
+	serve.Hook(sdk.Info{Name: "script", Version: version, Doc: "Runs a hook script of classic Barman."},
 		func(_ context.Context, _ sdk.Server, config *Config) (sdk.Hook, error) { return New(config, &running) })
 	running.Wait()
 }

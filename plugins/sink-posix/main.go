@@ -7,8 +7,11 @@ import (
 	"github.com/barman-go/barman/sdk/serve"
 )
 
+// version is set by the linker.
+var version = "dev"
+
 func main() {
-	serve.Sink(sdk.Info{Name: "posix", Doc: "Stores objects as files in a directory, or unpacks them there."}, open)
+	serve.Sink(sdk.Info{Name: "posix", Version: version, Doc: "Stores objects as files in a directory, or unpacks them there."}, open)
 }
 
 func open(_ context.Context, server sdk.Server, config *Config) (sdk.Sink, error) {

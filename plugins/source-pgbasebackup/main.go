@@ -7,6 +7,9 @@ import (
 	"github.com/barman-go/barman/sdk/serve"
 )
 
+// version is set by the linker.
+var version = "dev"
+
 func main() {
-	serve.BackupSource(sdk.Info{Name: "pgbasebackup", Doc: "Base backups through PostgreSQL's replication protocol."}, Open)
+	serve.BackupSource(sdk.Info{Name: "pgbasebackup", Version: version, Doc: "Base backups through PostgreSQL's replication protocol."}, Open)
 }

@@ -7,6 +7,9 @@ import (
 	"github.com/barman-go/barman/sdk/serve"
 )
 
+// version is set by the linker.
+var version = "dev"
+
 func main() {
-	serve.WALSource(sdk.Info{Name: "pgreceivewal", Doc: "WAL as it is generated, through PostgreSQL's replication protocol."}, Open)
+	serve.WALSource(sdk.Info{Name: "pgreceivewal", Version: version, Doc: "WAL as it is generated, through PostgreSQL's replication protocol."}, Open)
 }
