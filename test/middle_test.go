@@ -209,7 +209,7 @@ func TestNoWALIsMissingAfterArchivingWasKilled(t *testing.T) {
 	for _, victim := range []string{"core", "transform-compress", "sink-posix"} {
 		s.PgbenchInit(3)
 		s.SwitchWAL()
-		s.streamed(s.CurrentLSN())
+		s.allStreamed()
 		a := start(t, s.home.Command("archive-wal", "main"))
 		var running map[string][]int
 		eventually(t, "archive-wal has started its plugins", func() bool {

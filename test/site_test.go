@@ -91,6 +91,12 @@ func (s *site) streamed(lsn string) {
 	s.Wait("SELECT EXISTS (SELECT FROM pg_stat_replication WHERE application_name = 'barman_receive_wal' AND flush_lsn >= $1::text::pg_lsn)", lsn)
 }
 
+// allStreamed waits until barman has reported all WAL until now as durable.
+func (s *site) allStreamed() {
+	s.t.Helper()
+	s.streamed(pgtest.One[string](s.Cluster, "SELECT pg_create_restore_point('all of it')::text"))
+}
+
 // backup takes a backup that must become DONE, and returns its ID.
 func (s *site) backup(args ...string) string {
 	s.t.Helper()

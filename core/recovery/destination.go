@@ -24,21 +24,38 @@ const (
 // destination is a directory that is being restored into.
 type destination struct{ path string }
 
-// prepare creates the directory, or makes sure that nothing but a recovery that
-// did not complete has been there, and puts up the guard.
-func (d destination) prepare(what string) error {
+// hold creates the directory if need be and keeps other recoveries out of it
+// until the file is closed.
+func (d destination) hold() (*os.File, error) {
 	if !filepath.IsAbs(d.path) {
-		return sdk.Errorf(sdk.Invalid, "%s: give an absolute path", d.path)
+		return nil, sdk.Errorf(sdk.Invalid, "%s: give an absolute path", d.path)
 	}
-	entries, err := os.ReadDir(d.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	directory, err := os.Open(d.path)
+	if errors.Is(err, fs.ErrNotExist) {
 		if err := makeDirectory(d.path); err != nil {
-			return err
+			return nil, err
 		}
-	case err != nil:
+		directory, err = os.Open(d.path)
+	}
+	if err != nil {
+		return nil, sdk.Errorf(sdk.Denied, "destination: %w", err)
+	}
+	err = syscall.Flock(int(directory.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, errors.Join(sdk.Errorf(sdk.Busy, "another barman recovers into %s", d.path), directory.Close())
+	}
+	// Network file systems do not lock directories; there nobody is kept out.
+	return directory, nil
+}
+
+// prepare makes sure that nothing but a recovery that did not complete has been
+// in the directory, and puts up the guard.
+func (d destination) prepare(what string) error {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
 		return sdk.Errorf(sdk.Denied, "destination: %w", err)
-	case len(entries) > 0:
+	}
+	if len(entries) > 0 {
 		if err := d.clear(entries); err != nil {
 			return err
 		}

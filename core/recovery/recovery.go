@@ -148,6 +148,11 @@ func (r *run) recover(ctx context.Context) error {
 		return err
 	}
 	for _, d := range r.destinations() {
+		held, err := d.hold()
+		if err != nil {
+			return err
+		}
+		defer held.Close() // it was only read from: closing cannot lose anything
 		if err := d.prepare(fmt.Sprintf("backup %s of server %s", r.request.Backup.ID, r.server.Name())); err != nil {
 			return err
 		}

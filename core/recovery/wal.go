@@ -7,10 +7,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/core/pipeline"
+	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/host"
 	"github.com/barman-go/barman/sdk/wal"
 )
@@ -35,11 +37,25 @@ func (r *run) restoreWAL(ctx context.Context) (staged string, err error) {
 	if err := makeDirectory(filepath.Join(r.request.Destination, r.walDirectory(), "archive_status")); err != nil {
 		return "", err
 	}
+	// Received WAL moves into the archive, never back: looked at in this order, no
+	// segment can be missed while others archive.
+	received, err := r.copyReceived(directory)
+	if err != nil {
+		return "", err
+	}
 	selections, err := r.walSelections()
 	if err != nil {
 		return "", err
 	}
-	r.report.WALFiles = len(selections)
+	for _, s := range selections {
+		if received[s.Rename] {
+			if err := durable.Remove(filepath.Join(directory, s.Rename)); err != nil {
+				return "", err
+			}
+			delete(received, s.Rename)
+		}
+	}
+	r.report.WALFiles = len(selections) + len(received)
 	if len(selections) > 0 {
 		line := r.server.WALLine()
 		line.Transforms = walTransforms(line.Transforms)
@@ -48,7 +64,7 @@ func (r *run) restoreWAL(ctx context.Context) (staged string, err error) {
 			return "", err
 		}
 	}
-	return staged, r.usePartial(directory)
+	return staged, nil
 }
 
 // walDirectory is the name of the directory for WAL, which changed with
@@ -108,37 +124,67 @@ func withoutShadowed(selections []host.Selection) []host.Selection {
 	return kept
 }
 
-// usePartial adds the segments that were still being received: what was
-// streamed and never archived is the difference between some and no loss.
-func (r *run) usePartial(directory string) error {
-	streaming := r.server.Catalogue.Layout().StreamingDirectory
-	entries, err := os.ReadDir(streaming)
+// copyReceived copies the segments that were received and are not archived yet,
+// the unfinished one included: what was streamed is the difference between some
+// and no loss. It returns the names they have in directory.
+func (r *run) copyReceived(directory string) (map[string]bool, error) {
+	const attempts = 100
+	copied := map[string]bool{}
+	whole := map[string]bool{}
+	for range attempts {
+		names, err := r.receivedWAL()
+		if err != nil {
+			return nil, err
+		}
+		vanished := false
+		for _, name := range names {
+			as, partial := strings.CutSuffix(name, ".partial")
+			if whole[as] || partial && copied[as] {
+				continue
+			}
+			from := filepath.Join(r.server.Catalogue.Layout().StreamingDirectory, name)
+			err := durable.CopyFile(from, filepath.Join(directory, as), 0o600)
+			if errors.Is(err, fs.ErrNotExist) {
+				vanished = true
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			copied[as], whole[as] = true, !partial
+		}
+		if !vanished {
+			return copied, nil
+		}
+		// It was finished, which gave it another name, or archived: look again.
+	}
+	return nil, sdk.Errorf(sdk.Unavailable, "the files in %s change faster than they can be copied: try again", r.server.Catalogue.Layout().StreamingDirectory)
+}
+
+// receivedWAL lists the files being received, whole segments before partial ones.
+func (r *run) receivedWAL() ([]string, error) {
+	entries, err := os.ReadDir(r.server.Catalogue.Layout().StreamingDirectory)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return err
+		return nil, sdk.Errorf(sdk.Denied, "received WAL: %w", err)
 	}
+	var names []string
 	for _, entry := range entries {
 		name, err := wal.ParseName(entry.Name())
 		if err != nil || !entry.Type().IsRegular() || name.Kind == wal.KindBackupHistory {
 			continue
 		}
-		if info, err := entry.Info(); err != nil || info.Size() == 0 {
+		info, err := entry.Info()
+		if err == nil && info.Size() == 0 {
 			continue
 		}
-		to := filepath.Join(directory, strings.TrimSuffix(name.String(), ".partial"))
-		if _, err := os.Lstat(to); err == nil {
-			continue
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, sdk.Errorf(sdk.Denied, "received WAL: %w", err)
 		}
-		if err := durable.CopyFile(filepath.Join(streaming, entry.Name()), to, 0o600); err != nil {
-			if errors.Is(err, fs.ErrNotExist) {
-				// The receiver finished it in the meantime; it is in the archive next time.
-				continue
-			}
-			return err
-		}
-		r.report.WALFiles++
+		names = append(names, entry.Name()) // also one that has just gone: it is looked for again
 	}
-	return nil
+	slices.Sort(names) // a name comes before the same with a suffix
+	return names, nil
 }
