@@ -60,6 +60,10 @@ func Run(ctx context.Context, s *server.Server, options Options) (*catalogue.Bac
 	if err := warnOfReceiver(s); err != nil {
 		return nil, err
 	}
+	// A setting that a plugin refuses is no failed backup.
+	if err := s.Engine.Check(ctx, s.ForStages(), required(s.BackupLine())...); err != nil {
+		return nil, err
+	}
 	lock, err := s.Catalogue.Lock(catalogue.LockBackup)
 	if err != nil {
 		return nil, err
@@ -67,6 +71,17 @@ func Run(ctx context.Context, s *server.Server, options Options) (*catalogue.Bac
 	r := &run{server: s, options: options, facts: facts, begun: time.Now()}
 	err = r.locked(ctx)
 	return r.backup, errors.Join(err, lock.Release())
+}
+
+// required are the stages without which there is no backup.
+func required(line pipeline.Line) []pipeline.Stage {
+	stages := append([]pipeline.Stage{line.Source}, line.Transforms...)
+	for _, sink := range line.Sinks {
+		if !sink.Optional {
+			stages = append(stages, sink)
+		}
+	}
+	return stages
 }
 
 // warnOfReceiver tells of what keeps the backup from ever becoming complete.
