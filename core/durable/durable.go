@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // WriteFile gives path the content: temporary name, fsync, rename, fsync of the
@@ -39,8 +40,18 @@ func CopyFile(from, to string, mode fs.FileMode) (err error) {
 	})
 }
 
+const temporarySuffix = ".tmp"
+
+func temporaryPrefix(base string) string { return "." + base + "." }
+
+// IsTemporary tells whether a file of that name may be what is left of writing
+// base, when the process was killed.
+func IsTemporary(name, base string) bool {
+	return strings.HasPrefix(name, temporaryPrefix(base)) && strings.HasSuffix(name, temporarySuffix)
+}
+
 func replace(path string, mode fs.FileMode, fill func(*os.File) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
+	f, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(filepath.Base(path))+"*"+temporarySuffix)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,15 @@ func (d destination) prepare(what string) error {
 	if err := os.Chmod(d.path, 0o700); err != nil {
 		return sdk.Errorf(sdk.Denied, "destination: %w", err)
 	}
+	return d.guard(what)
+}
+
+// guard puts up the guard, with lines for whoever comes after a crash.
+func (d destination) guard(what string, lines ...string) error {
 	text := fmt.Sprintf("%s: %s; run the same barman recover again\n", guardText, what)
+	for _, line := range lines {
+		text += line + "\n"
+	}
 	if err := durable.WriteFile(filepath.Join(d.path, pidFile), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("destination: %w", err)
 	}
@@ -77,7 +85,7 @@ func (d destination) clear(entries []fs.DirEntry) error {
 	if err != nil {
 		return err
 	}
-	if !strings.HasPrefix(string(guard), guardText) {
+	if !strings.HasPrefix(string(guard), guardText) && !justBegun(entries) {
 		if running(guard) {
 			return sdk.Errorf(sdk.Exists, "%s is the data directory of a running PostgreSQL (its postmaster.pid names a live process): recover into another directory", d.path)
 		}
@@ -92,6 +100,16 @@ func (d destination) clear(entries []fs.DirEntry) error {
 		}
 	}
 	return nil
+}
+
+// justBegun tells whether nothing is there but a guard that was never put up.
+func justBegun(entries []fs.DirEntry) bool {
+	for _, entry := range entries {
+		if !durable.IsTemporary(entry.Name(), pidFile) {
+			return false
+		}
+	}
+	return true
 }
 
 // complete takes the guard away: from here on PostgreSQL can start.

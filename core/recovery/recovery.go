@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -147,13 +146,19 @@ func (r *run) recover(ctx context.Context) error {
 	if r.owner, err = ownerOf(r.request.Destination); err != nil {
 		return err
 	}
-	for _, d := range r.destinations() {
+	all := r.destinations()
+	for _, d := range all {
 		held, err := d.hold()
 		if err != nil {
 			return err
 		}
 		defer held.Close() // it was only read from: closing cannot lose anything
-		if err := d.prepare(fmt.Sprintf("backup %s of server %s", r.request.Backup.ID, r.server.Name())); err != nil {
+	}
+	if err := reclaim(all, r.what()); err != nil {
+		return err
+	}
+	for _, d := range all {
+		if err := d.prepare(r.what()); err != nil {
 			return err
 		}
 	}
@@ -171,15 +176,17 @@ func (r *run) recover(ctx context.Context) error {
 	if err := configuration.write(); err != nil {
 		return err
 	}
-	for _, d := range slices.Backward(r.destinations()) {
+	for _, d := range all {
 		if err := handOver(d.path, r.owner); err != nil {
 			return err
 		}
-		if err := d.complete(); err != nil {
-			return err
-		}
 	}
-	return nil
+	return complete(all, r.what())
+}
+
+// what is being restored, for people.
+func (r *run) what() string {
+	return fmt.Sprintf("backup %s of server %s", r.request.Backup.ID, r.server.Name())
 }
 
 // archive takes in the WAL that has come since the last run. Without it
