@@ -10,10 +10,14 @@ import (
 
 // Observer is told of a pipeline's course; nil functions are left out.
 type Observer struct {
+	// Progress comes several times a second, and at the end.
 	Progress func(Progress)
-	// Receipts are for objects that are durable in every sink in service.
+	// Receipts are for objects that are durable in every sink in service. An error
+	// ends the pipeline and is what it returns. Never called after an error, nor
+	// twice at once.
 	Receipts func([]sdk.Receipt) error
-	// Lost: an optional sink failed, the others go on.
+	// Lost is called once for each optional sink that did not start, or that
+	// failed while the others go on.
 	Lost func(Lost)
 }
 
@@ -23,7 +27,10 @@ func (o Observer) progress(objects, bytes, expected int64) {
 	}
 }
 
-// Backup runs source → transforms → sinks.
+// Backup runs source → transforms → sinks. When it returns nil, every object is
+// durable in every sink that was not lost, and every receipt was handed to
+// observe. The error names the stage that was the cause (see Failure); it is of
+// kind Cancelled when ctx ended.
 func (e *Engine) Backup(ctx context.Context, line Line, request sdk.BackupRequest, observe Observer) (sdk.BackupResult, error) {
 	nodes, err := e.launch(ctx, line.Server, append(append([]Stage{line.Source}, line.Transforms...), line.Sinks...)...)
 	if err != nil {

@@ -43,7 +43,8 @@ func (e *Engine) Restore(ctx context.Context, line Line, selections []host.Selec
 }
 
 // Read runs sink → transforms reversed → the core: take is called for every
-// object and must read it to its end.
+// object and must read it to its end, for several at once when the line has
+// several lanes. The first error of take ends it.
 func (e *Engine) Read(ctx context.Context, line Line, selections []host.Selection, take func(ctx context.Context, o sdk.Object, r io.Reader) error) error {
 	nodes, err := e.launch(ctx, line.Server, fromStore(line)...)
 	if err != nil {
@@ -83,7 +84,8 @@ func (e *Engine) wireFromStore(line Line, nodes []*node, selections []host.Selec
 	}
 }
 
-// Find lists what a sink stores under any of the prefixes.
+// Find lists what a sink stores under any of the prefixes, one prefix after the
+// other.
 func (e *Engine) Find(ctx context.Context, server sdk.Server, sink Stage, prefixes ...string) ([]sdk.Object, error) {
 	nodes, err := e.launch(ctx, server, sink)
 	if err != nil {

@@ -26,7 +26,8 @@ type Writer struct {
 func (w *Writer) Suffix() string { return w.suffix }
 
 // OpenWriter starts transforms → sinks. Objects keep their names whatever the
-// transforms' suffixes. The caller must Close the writer.
+// transforms' suffixes. The caller must Close the writer. When ctx ends so does
+// the pipeline.
 func (e *Engine) OpenWriter(ctx context.Context, line Line, observe Observer) (*Writer, error) {
 	nodes, err := e.launch(ctx, line.Server, append(append([]Stage{}, line.Transforms...), line.Sinks...)...)
 	if err != nil {
@@ -56,8 +57,10 @@ func (e *Engine) OpenWriter(ctx context.Context, line Line, observe Observer) (*
 	return w, nil
 }
 
-// Put sends an object and returns when every required sink holds it durably.
-// After an error the writer is of no more use and must be closed.
+// Put sends an object and returns when every required sink holds it durably,
+// with a receipt from each sink that does. Only one Put runs at a time. After an
+// error, the end of ctx included, the writer is of no more use: it says the same
+// again and must be closed.
 func (w *Writer) Put(ctx context.Context, o sdk.Object, r io.Reader) ([]sdk.Receipt, error) {
 	if w.failed != nil {
 		return nil, w.failed
@@ -66,7 +69,7 @@ func (w *Writer) Put(ctx context.Context, o sdk.Object, r io.Reader) ([]sdk.Rece
 	if err == nil {
 		return w.store.number(receipts), nil
 	}
-	w.failed = w.explain(errors.Join(err, w.emitter.Abort(err)))
+	w.failed = interrupted(ctx, w.explain(errors.Join(err, w.emitter.Abort(err))))
 	return nil, w.failed
 }
 
@@ -85,7 +88,8 @@ func (w *Writer) explain(err error) error {
 	return interrupted(w.ctx, err)
 }
 
-// Close ends the pipeline and stops its plugins.
+// Close ends the pipeline and stops its plugins. After a Put that failed, whose
+// error says it all, it returns nil. It is called once.
 func (w *Writer) Close() error {
 	if w.failed != nil {
 		return w.end()

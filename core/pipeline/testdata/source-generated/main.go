@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,6 +22,7 @@ type config struct {
 	Objects   int    `hcl:"objects,optional" doc:"How many objects." default:"3"`
 	Size      int    `hcl:"size,optional" doc:"Bytes of each." default:"100000"`
 	Endless   bool   `hcl:"endless,optional" doc:"The last object never ends: after some megabytes nothing more comes of it."`
+	WaitFor   string `hcl:"wait_for,optional" doc:"A file that must exist before the last object begins."`
 	Complaint string `hcl:"complaint,optional" doc:"An error that comes after all objects."`
 	Refused   string `hcl:"refused,optional" doc:"A value that is refused."`
 	SystemID  string `hcl:"system_id,optional" doc:"Of the cluster." default:"7000000000000000001"`
@@ -47,6 +49,11 @@ func (s source) Backup(ctx context.Context, r sdk.BackupRequest, emit sdk.Emitte
 	for i := range s.Objects {
 		group.Go(func() error {
 			o := sdk.Object{Name: fmt.Sprintf("%sdata/object-%04d", r.Prefix, i), Mode: 0o600, Size: int64(s.Size)}
+			if i == s.Objects-1 {
+				if err := s.wait(ctx); err != nil {
+					return err
+				}
+			}
 			var content io.Reader = io.LimitReader(Bytes(o.Name), o.Size)
 			if s.Endless && i == s.Objects-1 {
 				o.Size, content = sdk.SizeUnknown, io.MultiReader(io.LimitReader(Bytes(o.Name), held), waiting{ctx})
@@ -61,6 +68,21 @@ func (s source) Backup(ctx context.Context, r sdk.BackupRequest, emit sdk.Emitte
 		return sdk.BackupResult{}, errors.New(s.Complaint)
 	}
 	return sdk.BackupResult{SystemID: s.SystemID, Timeline: 1, BeginLSN: 0x2000028, EndLSN: 0x2000100, EndTime: time.Unix(1700000000, 0), Label: r.Label}, nil
+}
+
+// wait waits for the file.
+func (s source) wait(ctx context.Context) error {
+	for s.WaitFor != "" {
+		if _, err := os.Stat(s.WaitFor); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	return nil
 }
 
 // held is how much comes of an endless object. It is bounded so that a test that
