@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
 )
@@ -128,7 +129,7 @@ func (s *Server) Save(b *Backup) error {
 	}
 	path, err := s.infoPathForWriting(b.ID)
 	if err == nil {
-		err = replaceFile(path, content)
+		err = durable.WriteFile(path, content, fileMode)
 	}
 	if err != nil {
 		return s.errorf(kindOf(err), "save backup %s: %w", b.ID, err)
@@ -141,7 +142,7 @@ func (s *Server) Save(b *Backup) error {
 // one of the next few seconds.
 func (s *Server) Create(now time.Time) (*Backup, error) {
 	const attempts = 10
-	if err := makeDirectory(s.layout.BasebackupsDirectory); err != nil {
+	if err := durable.MakeDirectory(s.layout.BasebackupsDirectory); err != nil {
 		return nil, s.wrap(err)
 	}
 	for i := range attempts {
@@ -161,7 +162,7 @@ func (s *Server) Create(now time.Time) (*Backup, error) {
 			return nil, s.errorf(kindOf(err), "create backup %s: %w", id, err)
 		}
 		b := &Backup{ID: id, Server: s.layout.Name, State: StateEmpty, SegmentSize: wal.DefaultSegmentSize}
-		if err := errors.Join(syncDirectory(s.layout.BasebackupsDirectory), s.Save(b)); err != nil {
+		if err := errors.Join(durable.SyncDirectory(s.layout.BasebackupsDirectory), s.Save(b)); err != nil {
 			return nil, err
 		}
 		return b, nil
@@ -236,7 +237,7 @@ func (s *Server) infoPathForWriting(id BackupID) (string, error) {
 	if err := refuseLink(s.Directory(id)); err != nil {
 		return "", err
 	}
-	return filepath.Join(s.Directory(id), infoName), makeDirectory(s.Directory(id))
+	return filepath.Join(s.Directory(id), infoName), durable.MakeDirectory(s.Directory(id))
 }
 
 // refuseLink returns an error if path is a symbolic link: what lies behind it

@@ -2,11 +2,9 @@ package catalogue
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -16,7 +14,6 @@ import (
 const (
 	fileMode      = 0o600
 	directoryMode = 0o700
-	tempSuffix    = ".tmp"
 )
 
 // openRegular opens a file for reading and refuses what is not a regular file:
@@ -59,84 +56,6 @@ func readFile(path string, limit int64) (content []byte, err error) {
 			path, PrettySize(limit))
 	}
 	return content, nil
-}
-
-// replaceFile gives path the new content: a crash at any moment leaves the old
-// one or the new one. A temporary file left behind by a crash has a name that
-// nothing reads.
-func replaceFile(path string, content []byte) error {
-	f, err := newReplacement(path)
-	if err != nil {
-		return err
-	}
-	if _, err := f.Write(content); err != nil {
-		return errors.Join(err, f.abort())
-	}
-	return f.commit()
-}
-
-// replacement is a file on its way to take another's place.
-type replacement struct {
-	*os.File
-	path string
-}
-
-func newReplacement(path string) (*replacement, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*"+tempSuffix)
-	if err != nil {
-		return nil, err
-	}
-	return &replacement{File: f, path: path}, nil
-}
-
-// commit makes the file durable under its name.
-func (r *replacement) commit() error {
-	if err := r.Sync(); err != nil {
-		return errors.Join(err, r.abort())
-	}
-	if err := r.Close(); err != nil {
-		return errors.Join(err, os.Remove(r.Name()))
-	}
-	if err := os.Rename(r.Name(), r.path); err != nil {
-		return errors.Join(err, os.Remove(r.Name()))
-	}
-	return syncDirectory(filepath.Dir(r.path))
-}
-
-func (r *replacement) abort() error {
-	return errors.Join(r.Close(), os.Remove(r.Name()))
-}
-
-// syncDirectory makes the names in a directory durable.
-func syncDirectory(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	if err := d.Sync(); err != nil {
-		return errors.Join(fmt.Errorf("fsync directory: %w", err), d.Close())
-	}
-	return d.Close()
-}
-
-// makeDirectory creates a directory, and its parents, durably.
-func makeDirectory(path string) error {
-	if info, err := os.Stat(path); err == nil {
-		if !info.IsDir() {
-			return sdk.Errorf(sdk.Invalid, "%s exists and is not a directory: move it away", path)
-		}
-		return nil
-	}
-	parent := filepath.Dir(path)
-	if parent != path {
-		if err := makeDirectory(parent); err != nil {
-			return err
-		}
-	}
-	if err := os.Mkdir(path, directoryMode); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDirectory(parent)
 }
 
 // exists reports whether path is there, whatever it is.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"path/filepath"
 
+	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -57,10 +58,10 @@ func (s *Server) WriteIdentity(id Identity) error {
 	if err != nil {
 		return s.wrap(err)
 	}
-	if err := makeDirectory(s.layout.BackupDirectory); err != nil {
+	if err := durable.MakeDirectory(s.layout.BackupDirectory); err != nil {
 		return s.wrap(err)
 	}
-	if err := replaceFile(s.identityPath(), append(content, '\n')); err != nil {
+	if err := durable.WriteFile(s.identityPath(), append(content, '\n'), fileMode); err != nil {
 		return s.wrap(err)
 	}
 	return nil

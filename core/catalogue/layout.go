@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -100,7 +101,7 @@ func (s *Server) Name() string { return s.layout.Name }
 // their owner alone. Calling it again is safe.
 func (s *Server) CreateDirectories() error {
 	for _, dir := range s.layout.directories() {
-		if err := makeDirectory(dir); err != nil {
+		if err := durable.MakeDirectory(dir); err != nil {
 			return s.wrap(err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -145,7 +146,7 @@ func (s *Server) lockPath(name string) (string, error) {
 // file that was removed between opening and locking, by whoever cleans the
 // directory, locks nothing, and another one is taken.
 func tryLock(path string) (*Lock, error) {
-	if err := makeDirectory(filepath.Dir(path)); err != nil {
+	if err := durable.MakeDirectory(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	for {

@@ -145,7 +145,7 @@ func wantKind(t testing.TB, err error, kind sdk.ErrorKind, parts ...string) {
 func wantNoTemporaryFiles(t testing.TB, root string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-		if strings.HasPrefix(filepath.Base(path), ".") && strings.HasSuffix(path, tempSuffix) {
+		if strings.HasPrefix(filepath.Base(path), ".") && strings.HasSuffix(path, ".tmp") {
 			t.Errorf("%s was left behind", path)
 		}
 		return err

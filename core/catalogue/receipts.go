@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -82,7 +83,7 @@ func (c *Checksum) UnmarshalText(text []byte) error {
 type ReceiptsWriter struct {
 	server *Server
 	id     BackupID
-	file   *replacement
+	file   *durable.Replacement
 	out    *bufio.Writer
 }
 
@@ -93,10 +94,10 @@ func (s *Server) NewReceipts(id BackupID, header ReceiptsHeader) (*ReceiptsWrite
 	if err != nil {
 		return nil, err
 	}
-	if err := makeDirectory(filepath.Dir(path)); err != nil {
+	if err := durable.MakeDirectory(filepath.Dir(path)); err != nil {
 		return nil, s.errorf(kindOf(err), "receipts of backup %s: %w", id, err)
 	}
-	f, err := newReplacement(path)
+	f, err := durable.NewReplacement(path, fileMode)
 	if err != nil {
 		return nil, s.errorf(kindOf(err), "receipts of backup %s: %w", id, err)
 	}
@@ -130,9 +131,9 @@ func (w *ReceiptsWriter) line(v any) error {
 // Commit makes the receipts durable and visible.
 func (w *ReceiptsWriter) Commit() error {
 	if err := w.out.Flush(); err != nil {
-		return w.server.errorf(kindOf(err), "receipts of backup %s: %w", w.id, errors.Join(err, w.file.abort()))
+		return w.server.errorf(kindOf(err), "receipts of backup %s: %w", w.id, errors.Join(err, w.file.Abort()))
 	}
-	if err := w.file.commit(); err != nil {
+	if err := w.file.Commit(); err != nil {
 		return w.server.errorf(kindOf(err), "receipts of backup %s: %w", w.id, err)
 	}
 	return nil
@@ -140,7 +141,7 @@ func (w *ReceiptsWriter) Commit() error {
 
 // Abort leaves the catalogue as it was. After Commit it does nothing.
 func (w *ReceiptsWriter) Abort() error {
-	err := w.file.abort()
+	err := w.file.Abort()
 	if errors.Is(err, os.ErrClosed) {
 		return nil
 	}

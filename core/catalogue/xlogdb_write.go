@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
 )
@@ -203,10 +204,10 @@ func (s *Server) rebuild(ctx context.Context, path string, columns int, last []W
 	failed := func(err error) (RebuildReport, error) {
 		return RebuildReport{}, s.errorf(kindOf(err), "rebuild %s: %w", path, err)
 	}
-	if err := makeDirectory(filepath.Dir(path)); err != nil {
+	if err := durable.MakeDirectory(filepath.Dir(path)); err != nil {
 		return failed(err)
 	}
-	f, err := newReplacement(path)
+	f, err := durable.NewReplacement(path, fileMode)
 	if err != nil {
 		return failed(err)
 	}
@@ -216,9 +217,9 @@ func (s *Server) rebuild(ctx context.Context, path string, columns int, last []W
 		err = out.Flush()
 	}
 	if err != nil {
-		return failed(errors.Join(err, f.abort()))
+		return failed(errors.Join(err, f.Abort()))
 	}
-	if err := f.commit(); err != nil {
+	if err := f.Commit(); err != nil {
 		return failed(err)
 	}
 	return report, nil

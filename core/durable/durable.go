@@ -1,29 +1,35 @@
 // Package durable writes files so that a crash at any moment leaves the old
 // content or the new one, and what was reported as written survives it.
+//
+// A process that is killed may leave a temporary file behind, whose name nothing
+// reads and IsTemporary recognises.
 package durable
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+	"syscall"
+
+	"github.com/barman-go/barman/sdk"
 )
 
-// WriteFile gives path the content: temporary name, fsync, rename, fsync of the
-// directory.
+// WriteFile gives path the content, replacing a file that is there.
 func WriteFile(path string, content []byte, mode fs.FileMode) error {
-	return replace(path, mode, func(f *os.File) error {
-		_, err := f.Write(content)
+	return replace(path, mode, func(r *Replacement) error {
+		_, err := r.Write(content)
 		return err
 	})
 }
 
 // CopyFile copies a regular file, its time of modification included, under
-// another name.
+// another name, replacing a file that is there. Anything else than a regular
+// file is an error of kind Invalid.
 func CopyFile(from, to string, mode fs.FileMode) (err error) {
-	source, err := os.Open(from)
+	source, err := os.OpenFile(from, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO would block for ever
 	if err != nil {
 		return err
 	}
@@ -32,41 +38,26 @@ func CopyFile(from, to string, mode fs.FileMode) (err error) {
 	if err != nil {
 		return err
 	}
-	return replace(to, mode, func(f *os.File) error {
-		if _, err := io.Copy(f, source); err != nil {
+	if !info.Mode().IsRegular() {
+		return sdk.Errorf(sdk.Invalid, "%s is not a regular file", from)
+	}
+	return replace(to, mode, func(r *Replacement) error {
+		if _, err := io.Copy(r.file, source); err != nil {
 			return err
 		}
-		return os.Chtimes(f.Name(), info.ModTime(), info.ModTime())
+		return os.Chtimes(r.file.Name(), info.ModTime(), info.ModTime())
 	})
 }
 
-const temporarySuffix = ".tmp"
-
-func temporaryPrefix(base string) string { return "." + base + "." }
-
-// IsTemporary tells whether a file of that name may be what is left of writing
-// base, when the process was killed.
-func IsTemporary(name, base string) bool {
-	return strings.HasPrefix(name, temporaryPrefix(base)) && strings.HasSuffix(name, temporarySuffix)
-}
-
-func replace(path string, mode fs.FileMode, fill func(*os.File) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(filepath.Base(path))+"*"+temporarySuffix)
+func replace(path string, mode fs.FileMode, fill func(*Replacement) error) error {
+	r, err := NewReplacement(path, mode)
 	if err != nil {
 		return err
 	}
-	err = fill(f)
-	if err == nil {
-		err = errors.Join(f.Chmod(mode), f.Sync())
+	if err := fill(r); err != nil {
+		return errors.Join(err, r.Abort())
 	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, ignoreMissing(os.Remove(f.Name())))
-	}
-	return SyncDirectory(filepath.Dir(path))
+	return r.Commit()
 }
 
 // Remove removes a file so that it stays removed. A missing one is no error.
@@ -77,13 +68,44 @@ func Remove(path string) error {
 	return SyncDirectory(filepath.Dir(path))
 }
 
+// MakeDirectory creates a directory of mode 0700, and those above it that are
+// missing. One that exists stays as it is. Something else of that name is an
+// error of kind Invalid.
+func MakeDirectory(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		return sdk.Errorf(sdk.Invalid, "%s exists and is not a directory: move it away", path)
+	}
+	if err == nil {
+		return nil
+	}
+	parent := filepath.Dir(path)
+	if parent != path {
+		if err := MakeDirectory(parent); err != nil {
+			return err
+		}
+	}
+	err = os.Mkdir(path, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		// Somebody else was faster, unless it is a symbolic link to nothing.
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		return err
+	}
+	return SyncDirectory(parent)
+}
+
 // SyncDirectory makes the names in a directory durable.
 func SyncDirectory(path string) error {
 	d, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	if err := d.Sync(); err != nil {
+		return errors.Join(fmt.Errorf("fsync directory: %w", err), d.Close())
+	}
+	return d.Close()
 }
 
 func ignoreMissing(err error) error {
