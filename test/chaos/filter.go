@@ -12,21 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asExec in the environment makes a test binary the stub between the tracer and
-// the command: only a process itself can install its seccomp filter.
-const asExec = "BARMAN_CHAOS_EXEC"
-
-// Main must be called first by TestMain of a package that uses Run. In the
-// stub it does not return.
-func Main() {
-	path := os.Getenv(asExec)
-	if path == "" {
-		return
-	}
-	fmt.Fprintln(os.Stderr, "chaos:", becomes(path, os.Args))
-	os.Exit(125)
-}
-
 // becomes installs the filter and replaces the process by the command.
 func becomes(path string, args []string) error {
 	runtime.LockOSThread()

@@ -64,6 +64,7 @@ var changing = []struct {
 	{regexp.MustCompile(`\d{8}T\d{6}`), "ID"},
 	{regexp.MustCompile(`barman-run-\d+`), "barman-run"},
 	{regexp.MustCompile(`plugin\d+`), "plugin"},
+	{regexp.MustCompile(`\.barman-[0-9a-f.-]+\.tmp`), ".barman-N.tmp"},
 	{regexp.MustCompile(`([.-])[0-9a-z]*\d[0-9a-z]*\.tmp`), "${1}N.tmp"},
 }
 
@@ -73,7 +74,7 @@ func (t *tracer) name(path string) string {
 		return socket
 	}
 	path = strings.TrimSuffix(path, " (deleted)")
-	for root, name := range t.command.Roots {
+	for root, name := range t.Command.Roots {
 		rest, ok := strings.CutPrefix(path, root)
 		if !ok || rest != "" && rest[0] != '/' {
 			continue

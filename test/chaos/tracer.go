@@ -5,6 +5,7 @@ package chaos
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime"
@@ -15,38 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Outcome is how a traced run went.
-type Outcome struct {
-	Code   int    // exit code of the command; -1 when a signal ended it
-	Output string // what it printed, both streams
-	// Points are the calls that were made, in their order.
-	Points []Point
-	// Hit tells whether the fault happened.
-	Hit bool
-	// Orphans are processes that outlived the command by more than two seconds.
-	Orphans []string
-	// Hung is set when the command was ended because its time was up.
-	Hung bool
-}
-
-// Command is what to run.
-type Command struct {
-	Path string
-	Args []string // without the name of the program
-	Env  []string
-	// Roots are the directories whose files count, with the name that stands for
-	// each in a Point.
-	Roots map[string]string
-	// Within is how long a run may take.
-	Within time.Duration
-}
-
 // orphanPatience is how long a child may outlive the command.
 const orphanPatience = 2 * time.Second
 
-// Run runs the command and does the fault at the point. An error is the
-// harness's own.
-func Run(c Command, point Point, fault Fault) (Outcome, error) {
+// trace runs the command and does the fault at the point. The process must have
+// no children: which of them end is found out by waiting for any.
+func trace(j job) (Outcome, error) {
 	output, err := os.CreateTemp("", "chaos-output-")
 	if err != nil {
 		return Outcome{}, err
@@ -55,32 +30,17 @@ func Run(c Command, point Point, fault Fault) (Outcome, error) {
 	if err := os.Remove(output.Name()); err != nil {
 		return Outcome{}, err
 	}
-	t := &tracer{
-		command: c, point: point, fault: fault, forms: forms(), threads: map[int]bool{}, processes: map[int]*process{}, counts: map[Point]int{},
-	}
+	t := &tracer{job: j, forms: forms(), threads: map[int]bool{}, processes: map[int]*process{}, counts: map[Point]int{}}
 	// The kernel ties tracees to the thread that traces.
-	failed := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		failed <- t.run(output)
-	}()
-	if err := <-failed; err != nil {
-		return t.outcome, err
+	runtime.LockOSThread()
+	if err := t.run(output); err != nil {
+		return Outcome{}, err
 	}
-	text := make([]byte, 64<<10)
-	n, err := output.ReadAt(text, 0)
-	t.outcome.Output = string(text[:n])
-	if n > 0 {
-		err = nil
-	}
-	return t.outcome, ignoreEOF(err)
-}
-
-func ignoreEOF(err error) error {
-	if err != nil && err.Error() == "EOF" {
-		return nil
-	}
-	return err
+	text, err := io.ReadAll(io.NewSectionReader(output, 0, 256<<10))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.outcome.Output = string(text)
+	return t.outcome, err
 }
 
 // process is a process of the run.
@@ -89,9 +49,7 @@ type process struct {
 }
 
 type tracer struct {
-	command Command
-	point   Point
-	fault   Fault
+	job
 	forms   map[uint64]form
 	outcome Outcome
 
@@ -109,9 +67,9 @@ func (t *tracer) run(output *os.File) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(self, t.command.Args...)
-	cmd.Args[0] = t.command.Path
-	cmd.Env = append(append([]string{}, t.command.Env...), asExec+"="+t.command.Path)
+	cmd := exec.Command(self, t.Command.Args...)
+	cmd.Args[0] = t.Command.Path
+	cmd.Env = append(append([]string{}, t.Command.Env...), asExec+"="+t.Command.Path)
 	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -134,7 +92,7 @@ func (t *tracer) run(output *os.File) error {
 	if err := unix.PtraceCont(t.firstPID, 0); err != nil {
 		return fmt.Errorf("ptrace: %w", err)
 	}
-	hung := time.AfterFunc(t.command.Within, t.giveUp)
+	hung := time.AfterFunc(t.Command.Within, t.giveUp)
 	defer hung.Stop()
 	return t.loop()
 }
@@ -152,8 +110,8 @@ func (t *tracer) giveUp() {
 func (t *tracer) killAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for pid := range t.processes {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
+	for tid := range t.threads {
+		_ = syscall.Kill(tid, syscall.SIGKILL)
 	}
 }
 
@@ -167,11 +125,9 @@ func (t *tracer) buryOrphans() {
 	t.killAll()
 }
 
-// wait4 waits for the children of this thread alone: the test has others, which
-// are not ours to reap.
 func wait4(pid int, status *unix.WaitStatus) (int, error) {
 	for {
-		got, err := unix.Wait4(pid, status, unix.WALL|unix.WNOTHREAD, nil)
+		got, err := unix.Wait4(pid, status, unix.WALL, nil)
 		if !errors.Is(err, syscall.EINTR) {
 			return got, err
 		}
@@ -198,8 +154,8 @@ func (t *tracer) loop() error {
 }
 
 func (t *tracer) ended(tid int, status unix.WaitStatus) {
-	delete(t.threads, tid)
 	t.mu.Lock()
+	delete(t.threads, tid)
 	delete(t.processes, tid)
 	t.mu.Unlock()
 	if tid != t.firstPID {
@@ -216,8 +172,10 @@ func (t *tracer) ended(tid int, status unix.WaitStatus) {
 // by then is nothing to speak of.
 func (t *tracer) stopped(tid int, status unix.WaitStatus) {
 	signal := status.StopSignal()
+	t.mu.Lock()
 	known := t.threads[tid]
 	t.threads[tid] = true
+	t.mu.Unlock()
 	deliver := int(signal)
 	switch {
 	case signal == syscall.SIGTRAP && status.TrapCause() == unix.PTRACE_EVENT_SECCOMP:
@@ -265,23 +223,23 @@ func (t *tracer) called(tid int) {
 	t.counts[p]++
 	p.Nth = t.counts[p]
 	t.outcome.Points = append(t.outcome.Points, p)
-	if p == t.point && t.fault != (Fault{}) {
+	if p == t.Point && t.Fault != (Fault{}) {
 		t.struck, t.outcome.Hit = true, true
 		t.strike(tid, pid, regs)
 		return
 	}
-	if t.struck && t.fault.Stays && call.effect() == Writes && object != socket {
+	if t.struck && t.Fault.Stays && call.effect() == Writes && object != socket {
 		t.strike(tid, pid, regs)
 	}
 }
 
 func (t *tracer) strike(tid, pid int, regs unix.PtraceRegs) {
-	if t.fault.Kill {
+	if t.Fault.Kill {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 		return
 	}
 	regs.Orig_rax = ^uint64(0) // no call: the kernel skips it
-	regs.Rax = uint64(-int64(t.fault.Errno))
+	regs.Rax = uint64(-int64(t.Fault.Errno))
 	_ = unix.PtraceSetRegs(tid, &regs)
 }
 
