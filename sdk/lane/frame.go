@@ -107,10 +107,7 @@ func parseFrame(b []byte) (frame, error) {
 // readFrame reads one header. A socket that ends before the first byte, or in
 // the middle, is io.ErrUnexpectedEOF: only CLOSE ends a lane.
 func readFrame(r io.Reader, scratch *[headerSize]byte) (frame, error) {
-	if _, err := io.ReadFull(r, scratch[:]); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
+	if err := readFull(r, scratch[:]); err != nil {
 		return frame{}, err
 	}
 	return parseFrame(scratch[:])
@@ -118,11 +115,15 @@ func readFrame(r io.Reader, scratch *[headerSize]byte) (frame, error) {
 
 func readPayload(r io.Reader, f frame) ([]byte, error) {
 	payload := make([]byte, f.length)
-	if _, err := io.ReadFull(r, payload); err != nil {
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return nil, err
+	return payload, readFull(r, payload)
+}
+
+// readFull reads all of b. The end of the socket is never io.EOF, not even
+// before the first byte: an io.EOF stands for the good end of an object or lane.
+func readFull(r io.Reader, b []byte) error {
+	_, err := io.ReadFull(r, b)
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
 	}
-	return payload, nil
+	return err
 }

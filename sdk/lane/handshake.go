@@ -110,7 +110,7 @@ func receiveRing(conn *net.UnixConn) (*ring, error) {
 		return nil, io.ErrUnexpectedEOF
 	}
 	if n < headerSize {
-		if _, err := io.ReadFull(conn, header[n:]); err != nil {
+		if err := readFull(conn, header[n:]); err != nil {
 			return nil, err
 		}
 	}

@@ -108,7 +108,7 @@ type Incoming struct {
 // Next returns the next object once the one before is read to its end. io.EOF
 // means that the sender closed the lane normally.
 func (r *Receiver) Next() (*Incoming, error) {
-	if r.current != nil && !errors.Is(r.current.err, io.EOF) {
+	if r.current != nil && !r.current.Complete() {
 		return nil, fmt.Errorf("%w: object %d not read to its end", ErrProtocol, r.current.Sequence)
 	}
 	f, err := r.frame()
@@ -294,7 +294,7 @@ func (o *Incoming) take(f frame) error {
 			o.data = make([]byte, f.length)
 		}
 		o.chunk = o.data[:f.length]
-		if _, err := io.ReadFull(o.lane.in, o.chunk); err != nil {
+		if err := readFull(o.lane.in, o.chunk); err != nil {
 			o.chunk = nil
 			return fmt.Errorf("%w: %w", ErrBroken, err)
 		}
@@ -357,7 +357,7 @@ func (o *Incoming) WriteTo(w io.Writer) (int64, error) {
 	var total int64
 	for {
 		err := o.fill()
-		if errors.Is(err, io.EOF) {
+		if o.Complete() {
 			return total, nil
 		}
 		if err != nil {
@@ -380,7 +380,10 @@ func (o *Incoming) WriteTo(w io.Writer) (int64, error) {
 }
 
 // Complete reports whether the object was read to its end and found right.
-func (o *Incoming) Complete() bool { return errors.Is(o.err, io.EOF) }
+//
+// Only an END that is right sets the error to io.EOF itself; one that wraps it
+// is a failure.
+func (o *Incoming) Complete() bool { return o.err == io.EOF }
 
 // Sync reports whether the sender waits for the acknowledgement; it is known
 // when the object is complete.

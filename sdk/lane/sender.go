@@ -436,7 +436,8 @@ func (w *ObjectWriter) ReadFrom(r io.Reader) (int64, error) {
 		w.letGo(w.inRing)
 		w.used += n
 		total += int64(n)
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
+			// Only the thing itself: a lost connection may well wrap it.
 			return total, nil
 		}
 		if err != nil {

@@ -117,7 +117,7 @@ func (in *incoming) Read(p []byte) (int, error) {
 	switch {
 	case err == nil:
 		return n, nil
-	case errors.Is(err, io.EOF):
+	case err == io.EOF:
 		return n, in.end()
 	}
 	in.failure = laneError(err)
@@ -134,7 +134,7 @@ func (in *incoming) WriteTo(w io.Writer) (int64, error) {
 		in.failure = laneError(err)
 		return n, in.failure
 	}
-	if err := in.end(); !errors.Is(err, io.EOF) {
+	if err := in.end(); err != io.EOF {
 		return n, err
 	}
 	return n, nil
@@ -166,7 +166,7 @@ func (in *incoming) ended(what string) error {
 	}
 	_, err := in.Read(make([]byte, 1))
 	switch {
-	case errors.Is(err, io.EOF):
+	case err == io.EOF:
 		return nil
 	case err != nil:
 		return err

@@ -89,6 +89,19 @@ func line(t *testing.T, lanes int, noRing bool, sinks []Absorber, required []boo
 	}
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(t.Context())
+	// The cause may come after its echo at another stage.
+	var cause error
+	run := func(stage func() error) {
+		group.Go(func() error {
+			err := stage()
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil && (cause == nil || sdk.KindOf(cause) == sdk.Disconnected) {
+				cause = err
+			}
+			return err
+		})
+	}
 	var outputs []Output
 	for k, sink := range sinks {
 		a := addresses(fmt.Sprintf("sink%d", k))
@@ -97,7 +110,7 @@ func line(t *testing.T, lanes int, noRing bool, sinks []Absorber, required []boo
 		if err != nil {
 			t.Fatal(err)
 		}
-		group.Go(func() error {
+		run(func() error {
 			if err := Absorb(ctx, in, sink, new(Meter)); err != nil && required[k] {
 				return err
 			}
@@ -109,7 +122,7 @@ func line(t *testing.T, lanes int, noRing bool, sinks []Absorber, required []boo
 	if err != nil {
 		t.Fatal(err)
 	}
-	group.Go(func() error {
+	run(func() error {
 		out, err := Dial(ctx, outputs, OutletOptions{NoRing: noRing, Lost: func(k int, _ error) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -120,7 +133,7 @@ func line(t *testing.T, lanes int, noRing bool, sinks []Absorber, required []boo
 		}
 		return Transform(ctx, in, out, Encoding(flip{}, false))
 	})
-	group.Go(func() error {
+	run(func() error {
 		out, err := Dial(ctx, []Output{{Lanes: middle, Required: true}}, OutletOptions{NoRing: noRing, Receipts: func(r []sdk.Receipt) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -134,8 +147,11 @@ func line(t *testing.T, lanes int, noRing bool, sinks []Absorber, required []boo
 		}
 		return out.Close()
 	})
-	err = group.Wait()
-	return lost, receipts, err
+	// Of all errors the cause is the one to return.
+	if group.Wait() == nil {
+		return lost, receipts, nil
+	}
+	return lost, receipts, cause
 }
 
 func content(seed uint64, size int) []byte {
