@@ -1,6 +1,7 @@
 package plugintest
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,14 +35,18 @@ type Engine struct {
 // further directories.
 func NewEngine(t *testing.T, further ...string) *Engine {
 	t.Helper()
+	return newEngine(t, logger(t), further...)
+}
+
+func newEngine(t *testing.T, log hclog.Logger, further ...string) *Engine {
+	t.Helper()
 	run, err := stage.NewRunDirectory()
 	if err != nil {
 		t.Fatal(err)
 	}
 	e := &Engine{RunDirectory: run.Path, t: t, pids: map[string][]int{}}
-	logger := Logger(t)
-	e.launcher = stage.Launcher{Finder: stage.Finder{Directories: append(slices.Clone(further), Directories()...)}, RunDirectory: run.Path, Logger: logger}
-	e.Engine = pipeline.New(e, run.Path, logger)
+	e.launcher = stage.Launcher{Finder: stage.Finder{Directories: append(slices.Clone(further), Directories()...)}, RunDirectory: run.Path, Logger: log}
+	e.Engine = pipeline.New(e, run.Path, log)
 	t.Cleanup(func() {
 		e.WantNothingLeft()
 		if err := run.Close(); err != nil {
@@ -108,9 +113,10 @@ func alive(pid int) bool {
 	return true
 }
 
-// Logger logs into the test's log.
-func Logger(t *testing.T) hclog.Logger {
-	return hclog.New(&hclog.LoggerOptions{Output: &testWriter{t: t}, Level: hclog.Info, DisableTime: true})
+// logger logs into the test's log and to further writers.
+func logger(t *testing.T, further ...io.Writer) hclog.Logger {
+	writers := append([]io.Writer{&testWriter{t: t}}, further...)
+	return hclog.New(&hclog.LoggerOptions{Output: io.MultiWriter(writers...), Level: hclog.Info, DisableTime: true})
 }
 
 // testWriter drops what comes after the end of the test.
