@@ -112,6 +112,18 @@ func (s subject) transformRefused(t T) {
 	wantKind(t, "the operation", encoding.err, sdk.Disconnected)
 	wantKind(t, "the emitter before", o.emit, sdk.Disconnected)
 	wantKind(t, "the absorber behind", o.take, sdk.Denied)
+
+	// Nobody sends anything any more: the emitter waits for the acknowledgement.
+	waiting := &step{session: s.open(t), operation: host.Encode(false)}
+	o = s.run(t, line{
+		emit: emitting(false, nil, func(ctx context.Context, out *wire.Outlet) error {
+			_, err := out.EmitDurable(ctx, sdk.Object{Name: "half", Size: 1}, strings.NewReader("x"))
+			return err
+		}),
+		steps: []*step{waiting}, take: refuse(func(string) bool { return true }, kept), patience: s.brief(),
+	})
+	wantKind(t, "the waiting operation", waiting.err, sdk.Disconnected)
+	wantKind(t, "the waiting emitter before", o.emit, sdk.Disconnected)
 }
 
 func (s subject) transformSinkVanished(t T) {

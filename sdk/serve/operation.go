@@ -123,12 +123,14 @@ func (p *operation) dispatch(ctx context.Context, r role, inlet *wire.Inlet) err
 		if r.sink == nil {
 			return sdk.Errorf(sdk.Invalid, "this stage does not store objects")
 		}
-		return p.emit(ctx, func(out *wire.Outlet) error { return wire.Read(ctx, r.sink, op.Read.Selections, out) })
+		return p.emit(ctx, func(ctx context.Context, out *wire.Outlet) error {
+			return wire.Read(ctx, r.sink, op.Read.Selections, out)
+		})
 	case *proto.RunRequest_Backup:
 		if r.backup == nil {
 			return sdk.Errorf(sdk.Invalid, "this stage does not take base backups")
 		}
-		return p.emit(ctx, func(out *wire.Outlet) error { return p.backup(ctx, r.backup, op.Backup, out) })
+		return p.emit(ctx, func(ctx context.Context, out *wire.Outlet) error { return p.backup(ctx, r.backup, op.Backup, out) })
 	}
 	return sdk.Errorf(sdk.Invalid, "an operation that this stage does not know; it may be older than the core")
 }
@@ -145,12 +147,15 @@ func (p *operation) transform(ctx context.Context, r role, inlet *wire.Inlet, st
 }
 
 // emit runs an emitter and closes the lanes: normally only if all went well.
-func (p *operation) emit(ctx context.Context, run func(*wire.Outlet) error) error {
+func (p *operation) emit(ctx context.Context, run func(context.Context, *wire.Outlet) error) error {
 	out, err := p.dial(ctx)
 	if err != nil {
 		return err
 	}
-	if err := run(out); err != nil {
+	runCtx, cancel := out.Context(ctx)
+	defer cancel()
+	if err := run(runCtx, out); err != nil {
+		err = out.Cause(err)
 		return errors.Join(err, out.Abort(err))
 	}
 	return out.Close()

@@ -103,6 +103,34 @@ func (o *Outlet) doomed() error {
 	}
 }
 
+// Context returns a context that also ends when the pipeline can't succeed any
+// more, so that a stage that waits for something else learns of it. cancel must
+// be called.
+func (o *Outlet) Context(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-o.failed:
+			cancel(o.failure)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// Cause returns the reason why the pipeline can't succeed instead of an error
+// that is only its echo.
+func (o *Outlet) Cause(err error) error {
+	doom := o.doomed()
+	if doom == nil || err == nil {
+		return err
+	}
+	if kind := sdk.KindOf(err); kind != sdk.Cancelled && kind != sdk.Disconnected {
+		return err
+	}
+	return doom
+}
+
 // lose takes an output out of service; for a required one, and for the last
 // one, it returns the error.
 func (o *Outlet) lose(output int, err error) error {

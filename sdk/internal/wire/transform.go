@@ -37,6 +37,8 @@ func Decoding(t sdk.Transform) Step {
 // Transform passes every object of the inlet through a step to the outlet, lane
 // by lane, and the acknowledgements back.
 func Transform(ctx context.Context, in *Inlet, out *Outlet, step Step) error {
+	ctx, cancel := out.Context(ctx)
+	defer cancel()
 	err := in.serve(ctx, func(ctx context.Context, index int, r *lane.Receiver) error {
 		for {
 			object, reader, err := next(r)
@@ -53,6 +55,7 @@ func Transform(ctx context.Context, in *Inlet, out *Outlet, step Step) error {
 		}
 	})
 	if err != nil {
+		err = out.Cause(err)
 		return errors.Join(err, out.Abort(err))
 	}
 	return nil

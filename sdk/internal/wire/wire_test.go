@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 
 	"golang.org/x/sync/errgroup"
 
@@ -96,7 +97,7 @@ func line(t *testing.T, lanes int, noRing bool, sinks []Absorber, required []boo
 			err := stage()
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil && (cause == nil || sdk.KindOf(cause) == sdk.Disconnected) {
+			if kind := sdk.KindOf(cause); err != nil && (cause == nil || kind == sdk.Disconnected || kind == sdk.Cancelled) {
 				cause = err
 			}
 			return err
@@ -281,3 +282,74 @@ func TestAnObjectShorterThanAnnouncedFails(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 }
+
+func TestAPipelineWithoutASinkThatIsLeftFails(t *testing.T) {
+	for _, durable := range []bool{true, false} {
+		_, _, err := line(t, 1, false, []Absorber{&memory{fail: "1.flip"}}, []bool{false}, func(ctx context.Context, out *Outlet) error {
+			for i := range 300 {
+				o := sdk.Object{Name: fmt.Sprint(i), Size: 1}
+				var err error
+				if durable {
+					var receipts []sdk.Receipt
+					receipts, err = out.EmitDurable(ctx, o, strings.NewReader("x"))
+					if err == nil && len(receipts) == 0 {
+						t.Error("an object without a receipt is called durable")
+					}
+				} else {
+					err = out.Emit(ctx, o, strings.NewReader("x"), false, nil)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err == nil {
+			t.Errorf("durable %v: the pipeline succeeded, though its only sink was lost", durable)
+		}
+	}
+}
+
+func TestAnEmitterThatSwallowsAnErrorHearsOfItAtTheEnd(t *testing.T) {
+	broken := sdk.Errorf(sdk.Unavailable, "the server closed the connection")
+	_, _, err := line(t, 1, false, []Absorber{&memory{}}, []bool{true}, func(ctx context.Context, out *Outlet) error {
+		r := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken))
+		if err := out.Emit(ctx, sdk.Object{Name: "a", Size: sdk.SizeUnknown}, r, false, nil); err == nil {
+			t.Error("Emit has no error")
+		}
+		if err := out.Emit(ctx, sdk.Object{Name: "b", Size: 1}, strings.NewReader("x"), false, nil); !errors.Is(err, broken) {
+			t.Errorf("the next Emit: %v", err)
+		}
+		return nil
+	})
+	if sdk.KindOf(err) != sdk.Unavailable {
+		t.Errorf("the pipeline ends with %v", err)
+	}
+}
+
+func TestDirectoriesHaveNoReader(t *testing.T) {
+	var got []sdk.Object
+	sink := putter(func(o sdk.Object, r io.Reader) (sdk.Receipt, error) {
+		if r != nil {
+			t.Errorf("%s comes with a reader", o.Name)
+		}
+		got = append(got, o)
+		return sdk.Receipt{Name: o.Name}, nil
+	})
+	_, _, err := line(t, 1, false, []Absorber{sink}, []bool{true}, func(ctx context.Context, out *Outlet) error {
+		return errors.Join(
+			out.Emit(ctx, sdk.Object{Name: "d", Kind: sdk.KindDirectory}, nil, false, nil),
+			out.Emit(ctx, sdk.Object{Name: "l", Kind: sdk.KindSymlink, LinkTarget: "/srv"}, nil, false, nil),
+		)
+	})
+	if err != nil || len(got) != 2 || got[1].LinkTarget != "/srv" || got[0].Name != "d" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+type putter func(o sdk.Object, r io.Reader) (sdk.Receipt, error)
+
+func (p putter) Put(_ context.Context, o sdk.Object, r io.Reader) (sdk.Receipt, error) {
+	return p(o, r)
+}
+func (putter) Flush(context.Context) error { return nil }
