@@ -15,12 +15,14 @@ import (
 
 // restoreData unpacks the backup into the destination.
 func (r *run) restoreData(ctx context.Context) error {
-	selections, tar, err := r.selections(ctx)
+	selections, stored, err := r.selections(ctx)
 	if err != nil {
 		return err
 	}
 	line := r.line
-	line.Transforms = r.transforms(line.Transforms, tar)
+	if line.Transforms, err = r.transforms(line.Transforms, stored); err != nil {
+		return err
+	}
 	observe := pipeline.Observer{Progress: r.request.Progress}
 	known, err := r.receipts(selections)
 	if err != nil {
@@ -51,26 +53,36 @@ func target(directory string, mounts map[string]string) pipeline.Stage {
 	return pipeline.Stage{Kind: "sink", Name: "posix", Settings: values}
 }
 
-// selections finds out in which layout the backup is stored, and names what to
-// read of it. The layout is what the store holds, whatever the configuration
-// says today.
-func (r *run) selections(ctx context.Context) (selections []host.Selection, tar bool, err error) {
+// form is how the store holds a backup.
+type form struct {
+	tar bool
+	// suffix is what transforms added to the names of files.
+	suffix string
+}
+
+// versionFile is in every data directory, and tells plain files from tar files.
+const versionFile = "PG_VERSION"
+
+// selections finds out in which form the backup is stored, and names what to
+// read of it. The form is what the store holds, whatever the configuration says
+// today.
+func (r *run) selections(ctx context.Context) (selections []host.Selection, stored form, err error) {
 	b := r.request.Backup
 	base := "base/" + string(b.ID) + "/"
-	prefixes := []string{base + "data/base.tar", base + "data/backup_manifest", base + "data/PG_VERSION"}
+	prefixes := []string{base + "data/base.tar", base + "data/backup_manifest", base + "data/" + versionFile}
 	for _, t := range b.Tablespaces {
 		prefixes = append(prefixes, fmt.Sprintf("%sdata/%d.tar", base, t.OID))
 	}
 	found, err := r.server.Engine.Find(ctx, r.line.Server, r.line.Sinks[0], prefixes...)
 	if err != nil {
-		return nil, false, err
+		return nil, form{}, err
 	}
-	plain := false
+	tar, plain := false, false
 	for _, object := range found {
 		name := path.Base(object.Name)
 		switch stem, _, isTar := strings.Cut(name, ".tar"); {
-		case name == "PG_VERSION":
-			plain = true
+		case name == versionFile, strings.HasPrefix(name, versionFile+"."):
+			plain, stored.suffix = true, strings.TrimPrefix(name, versionFile)
 		case stem == "base" && isTar:
 			tar = true
 			selections = append(selections, host.Selection{Name: object.Name, Rename: "base.tar", Tar: true})
@@ -84,17 +96,17 @@ func (r *run) selections(ctx context.Context) (selections []host.Selection, tar 
 	switch {
 	case tar:
 		if want := len(b.Tablespaces) + 1; countTars(selections) != want {
-			return nil, true, sdk.Errorf(sdk.Corrupt, "the store has %d of the %d tar files of backup %s", countTars(selections), want, b.ID)
+			return nil, form{}, sdk.Errorf(sdk.Corrupt, "the store has %d of the %d tar files of backup %s", countTars(selections), want, b.ID)
 		}
-		return selections, true, nil
+		return selections, form{tar: true}, nil
 	case plain:
 		selections = []host.Selection{{Name: base + "data/", Prefix: true}}
 		for _, t := range b.Tablespaces {
 			selections = append(selections, host.Selection{Name: fmt.Sprintf("%s%d/", base, t.OID), Prefix: true, Rename: fmt.Sprintf("pg_tblspc/%d/", t.OID)})
 		}
-		return selections, false, nil
+		return selections, stored, nil
 	}
-	return nil, false, sdk.Errorf(sdk.NotFound, "the store holds no data of backup %s: neither %sdata/PG_VERSION nor %sdata/base.tar", b.ID, base, base)
+	return nil, form{}, sdk.Errorf(sdk.NotFound, "the store holds no data of backup %s: neither %sdata/%s nor %sdata/base.tar", b.ID, base, versionFile, base)
 }
 
 func countTars(selections []host.Selection) int {
@@ -110,32 +122,44 @@ func countTars(selections []host.Selection) int {
 // transforms are those to undo: the ones that the backup was made with, with
 // today's settings where they are still configured. A backup of another
 // program says only how it was compressed.
-func (r *run) transforms(configured []pipeline.Stage, tar bool) []pipeline.Stage {
-	header, objects, err := r.server.Catalogue.Receipts(r.request.Backup.ID)
-	if err != nil {
-		if !tar || r.request.Backup.Compression == "" {
-			return nil
-		}
-		return []pipeline.Stage{decompress}
-	}
-	for range objects {
-		break
+func (r *run) transforms(configured []pipeline.Stage, stored form) ([]pipeline.Stage, error) {
+	compressed := stored.tar && r.request.Backup.Compression != ""
+	header, _, err := r.server.Catalogue.Receipts(r.request.Backup.ID)
+	if err != nil && sdk.KindOf(err) != sdk.NotFound {
+		return nil, err
 	}
 	var stages []pipeline.Stage
 	for _, used := range header.Chain {
-		if used.Kind != "transform" {
-			continue
+		switch {
+		case used.Kind != "transform":
+		case used.Name == decompress.Name && !stored.tar:
+			stages = append(stages, decompressFiles(stored.suffix))
+		default:
+			stages = append(stages, configuredOr(configured, used.Name))
 		}
-		stages = append(stages, configuredOr(configured, used.Name))
 	}
-	if len(stages) == 0 && r.request.Backup.Compression != "" && tar {
-		return []pipeline.Stage{decompress}
+	if len(stages) == 0 && compressed {
+		return []pipeline.Stage{decompress}, nil
 	}
-	return stages
+	return stages, nil
 }
 
 // decompress recognises what it reads, whatever made it.
 var decompress = pipeline.Stage{Kind: "transform", Name: "compress", Settings: pipeline.Values{}}
+
+// decompressFiles also takes the suffix that the codec of the backup added off
+// the names of files, whichever is configured today.
+func decompressFiles(suffix string) pipeline.Stage {
+	stage := decompress
+	used := "none"
+	for ending, codec := range map[string]string{".gz": "gzip", ".zst": "zstd", ".lz4": "lz4"} {
+		if strings.Contains(suffix, ending) {
+			used = codec
+		}
+	}
+	stage.Settings = pipeline.Values{"codec": used}
+	return stage
+}
 
 func configuredOr(configured []pipeline.Stage, name string) pipeline.Stage {
 	for _, s := range configured {

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -133,16 +134,10 @@ func running(pidFile []byte) bool {
 
 // makeDirectory creates a directory and those above it, durably.
 func makeDirectory(path string) error {
-	parent := filepath.Dir(path)
-	if _, err := os.Stat(parent); errors.Is(err, fs.ErrNotExist) {
-		if err := makeDirectory(parent); err != nil {
-			return err
-		}
+	if err := durable.MakeDirectory(path); err != nil {
+		return sdk.Errorf(cmp.Or(sdk.KindOf(err), sdk.Denied), "destination: %w", err)
 	}
-	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return sdk.Errorf(sdk.Denied, "destination: %w", err)
-	}
-	return durable.SyncDirectory(parent)
+	return nil
 }
 
 // handOver gives everything below root to an owner. PostgreSQL starts only from

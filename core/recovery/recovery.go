@@ -63,7 +63,10 @@ type run struct {
 // nothing outside the destination and the tablespaces' directories.
 func Run(ctx context.Context, s *server.Server, request Request) (Report, error) {
 	begun := time.Now()
-	request.Destination = filepath.Clean(request.Destination)
+	if !filepath.IsAbs(request.Destination) {
+		return Report{}, sdk.Errorf(sdk.Invalid, "destination %q: give an absolute path", request.Destination)
+	}
+	request.Destination = resolved(request.Destination)
 	r := &run{
 		server: s, request: request, line: s.BackupLine(), mounts: map[string]string{},
 		report: Report{Backup: request.Backup.ID, Destination: request.Destination, Tablespaces: map[string]string{}},
@@ -114,12 +117,13 @@ func (r *run) placeTablespaces() error {
 	for _, t := range r.request.Backup.Tablespaces {
 		location := t.Location
 		if moved, ok := left[t.Name]; ok {
-			location = filepath.Clean(moved)
+			location = moved
 			delete(left, t.Name)
 		}
 		if !filepath.IsAbs(location) {
 			return sdk.Errorf(sdk.Invalid, "tablespace %s: %q is not an absolute path", t.Name, location)
 		}
+		location = resolved(location)
 		for _, other := range taken {
 			if within(location, other) || within(other, location) {
 				return sdk.Errorf(sdk.Invalid, "tablespace %s: %s and %s overlap", t.Name, location, other)
@@ -133,6 +137,20 @@ func (r *run) placeTablespaces() error {
 		return sdk.Errorf(sdk.Invalid, "backup %s has no tablespace %q", r.request.Backup.ID, name)
 	}
 	return nil
+}
+
+// resolved is a path without symbolic links, as far as it exists: two names of
+// one directory must not be taken for two.
+func resolved(path string) string {
+	path = filepath.Clean(path)
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		return real
+	}
+	if parent := filepath.Dir(path); parent != path {
+		return filepath.Join(resolved(parent), filepath.Base(path))
+	}
+	return path
 }
 
 // within reports whether path is root or lies below it.

@@ -3,14 +3,19 @@ package recovery
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/barman-go/barman/core/durable"
 )
 
-// version12 is the first release that reads recovery settings from its ordinary
-// configuration (PostgreSQL manual, release notes of version 12).
-const version12 = 120000
+const (
+	// version12 is the first release that reads recovery settings from its ordinary
+	// configuration (PostgreSQL manual, release notes of version 12).
+	version12 = 120000
+	// version15 is the first release with archive_library.
+	version15 = 150000
+)
 
 // settings writes what makes PostgreSQL recover from the restored directory.
 type settings struct {
@@ -48,7 +53,8 @@ func (s settings) lines() []string {
 	if t.Exclusive {
 		add("recovery_target_inclusive", "false")
 	}
-	if t.Timeline != "" {
+	// Before version 12 the current timeline is the default, and has no name.
+	if t.Timeline != "" && (t.Timeline != "current" || s.version >= version12) {
 		add("recovery_target_timeline", t.Timeline)
 	}
 	if t.Action != "" {
@@ -62,12 +68,20 @@ func (s settings) lines() []string {
 
 // safety keeps the recovered server from writing into the archive of the one
 // it was made from.
-const safety = "archive_command = 'false'"
+func (s settings) safety() []string {
+	lines := []string{"archive_command = 'false'"}
+	if s.version >= version15 {
+		lines = append(lines, "archive_library = ''") // it would come before the command
+	}
+	return lines
+}
 
-// targets are reset first: what the backup's own settings say of an earlier
-// recovery must not meet the new target.
-var targets = []string{
-	"recovery_target", "recovery_target_name", "recovery_target_time", "recovery_target_xid", "recovery_target_lsn",
+// reset are the defaults of all settings of a recovery that follow: what the
+// backup's own settings say of an earlier one must not meet the new one.
+var reset = []string{
+	"restore_command = ''", "recovery_end_command = ''", "archive_cleanup_command = ''",
+	"recovery_target = ''", "recovery_target_name = ''", "recovery_target_time = ''", "recovery_target_xid = ''", "recovery_target_lsn = ''",
+	"recovery_target_inclusive = 'on'", "recovery_target_action = 'pause'", "recovery_target_timeline = 'latest'",
 }
 
 // write makes the settings durable.
@@ -76,18 +90,18 @@ func (s settings) write() error {
 		if err := durable.WriteFile(filepath.Join(s.directory, "recovery.conf"), []byte(strings.Join(s.lines(), "\n")+"\n"), 0o600); err != nil {
 			return err
 		}
-		return s.appendAuto([]string{safety})
+		return s.appendAuto(s.safety())
 	}
-	lines := []string{safety}
-	for _, name := range targets {
-		lines = append(lines, name+" = ''")
-	}
-	if err := s.appendAuto(append(lines, s.lines()...)); err != nil {
+	if err := s.appendAuto(slices.Concat(s.safety(), reset, s.lines())); err != nil {
 		return err
 	}
-	signal := "recovery.signal"
+	signal, other := "recovery.signal", "standby.signal"
 	if s.standby {
-		signal = "standby.signal"
+		signal, other = other, signal
+	}
+	// A backup of a standby has the one that makes it follow its primary.
+	if err := durable.Remove(filepath.Join(s.directory, other)); err != nil {
+		return err
 	}
 	return durable.WriteFile(filepath.Join(s.directory, signal), nil, 0o600)
 }
@@ -110,7 +124,7 @@ func (s settings) appendAuto(lines []string) error {
 // quoteSetting quotes a value for a configuration file (PostgreSQL manual,
 // section 20.1.2).
 func quoteSetting(value string) string {
-	return strings.NewReplacer(`'`, `''`, `\`, `\\`).Replace(value)
+	return strings.NewReplacer(`'`, `''`, `\`, `\\`, "\n", `\n`, "\r", `\r`).Replace(value)
 }
 
 // quoteShell quotes a word for the shell that runs PostgreSQL's commands, in

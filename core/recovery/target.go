@@ -77,6 +77,9 @@ func (t Target) validateTimeline() error {
 // reaches checks that the target does not lie before the end of the backup,
 // where no backup can be recovered to, and names the backup to take instead.
 func (t Target) reaches(s *server.Server, b *catalogue.Backup) error {
+	if n, err := strconv.ParseUint(t.Timeline, 10, 32); err == nil && wal.Timeline(n) < b.Timeline {
+		return sdk.Errorf(sdk.Invalid, "target timeline %d: backup %s was taken on timeline %d, which came later; take a backup of that timeline or an earlier one", n, b.ID, b.Timeline)
+	}
 	if t.usable(b) {
 		return nil
 	}
