@@ -1,0 +1,124 @@
+package recovery
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// staged are the segments that wait for recovery, by what they were stored as.
+func (s *site) staged(report Report) map[string]string {
+	s.t.Helper()
+	found := map[string]string{}
+	for name, content := range tree(s.t, filepath.Join(report.Destination, "barman_wal")) {
+		found[name] = "other bytes"
+		for _, mark := range []string{name, name + ".partial", "streamed " + name} {
+			if content == string(segment(mark)) {
+				found[name] = mark
+			}
+		}
+	}
+	return found
+}
+
+// stream puts a segment into the directory of the receiver, where nothing
+// archives it: the last one is never whole.
+func (s *site) stream(name, mark string) {
+	s.t.Helper()
+	s.put(filepath.Join("streaming", name), segment(mark))
+}
+
+const walLine = "  wal {\n    source \"pgreceivewal\" {}\n    transform \"compress\" {\n      codec = \"lz4\"\n    }\n    sink \"posix\" {}\n  }\n"
+
+func TestWALIsRecoveredWhateverItIsStoredAs(t *testing.T) {
+	for name, config := range map[string]string{"another codec today": walLine, "no transform today": ""} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, noTransform+config)
+			s.putPlain("", asIs)
+			s.wal(segmentName(2, 0x20), zipped) // before the backup
+			s.wal(segmentName(2, 0x21), zipped)
+			s.wal(segmentName(2, 0x22), zstandard)
+			s.wal(segmentName(2, 0x23), asIs)
+			report := s.mustRun(Request{})
+			want := map[string]string{}
+			for i := 0x21; i <= 0x23; i++ {
+				want[segmentName(2, i)] = segmentName(2, i)
+			}
+			if diff := cmp.Diff(want, s.staged(report)); diff != "" {
+				t.Error(diff)
+			}
+			if report.WALFiles != 3 {
+				t.Errorf("%d WAL files", report.WALFiles)
+			}
+		})
+	}
+}
+
+func TestWhatWasStreamedAndNotArchivedIsRecoveredToo(t *testing.T) {
+	s := newSite(t, noTransform+walLine)
+	s.putPlain("", asIs)
+	s.wal(segmentName(2, 0x21), asIs)
+	s.wal(segmentName(2, 0x22)+".partial", asIs) // of an old timeline's end, for instance
+	s.stream(segmentName(2, 0x23)+".partial", "streamed "+segmentName(2, 0x23))
+	report := s.mustRun(Request{})
+	want := map[string]string{
+		segmentName(2, 0x21): segmentName(2, 0x21),
+		segmentName(2, 0x22): segmentName(2, 0x22) + ".partial",
+		segmentName(2, 0x23): "streamed " + segmentName(2, 0x23),
+	}
+	if diff := cmp.Diff(want, s.staged(report)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAWholeSegmentComesBeforeAPartialOne(t *testing.T) {
+	s := newSite(t, noTransform+walLine)
+	s.putPlain("", asIs)
+	s.wal(segmentName(2, 0x21), asIs)
+	s.wal(segmentName(2, 0x21)+".partial", asIs)
+	s.stream(segmentName(2, 0x21)+".partial", "streamed "+segmentName(2, 0x21))
+	report := s.mustRun(Request{})
+	if diff := cmp.Diff(map[string]string{segmentName(2, 0x21): segmentName(2, 0x21)}, s.staged(report)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestATargetLimitsTheWAL(t *testing.T) {
+	s := newSite(t, noTransform+walLine)
+	s.putPlain("", asIs)
+	for i := 0x21; i <= 0x28; i++ {
+		s.wal(segmentName(2, i), asIs)
+	}
+	for name, test := range map[string]struct {
+		target Target
+		want   int
+	}{
+		"immediate": {Target{Immediate: true}, 1},
+		"lsn":       {Target{LSN: "0/2200010"}, 3}, // and one more, for a record that goes on in it
+		"none":      {Target{}, 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if report := s.mustRun(Request{Target: test.target}); report.WALFiles != test.want {
+				t.Errorf("%d WAL files, expected %d", report.WALFiles, test.want)
+			}
+		})
+	}
+}
+
+func TestAStandbyFindsItsWALInPlace(t *testing.T) {
+	s := newSite(t, noTransform)
+	s.putPlain("", asIs)
+	s.wal(segmentName(2, 0x21), zipped)
+	report := s.mustRun(Request{Standby: true})
+	got := tree(t, report.Destination)
+	if got["pg_wal/"+segmentName(2, 0x21)] != string(segment(segmentName(2, 0x21))) {
+		t.Error("the segment is not in pg_wal")
+	}
+	if _, there := got["barman_wal/"]; there {
+		t.Error("there is a staging directory")
+	}
+	if _, there := got["standby.signal"]; !there {
+		t.Error("it is no standby")
+	}
+}
