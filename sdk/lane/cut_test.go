@@ -79,7 +79,7 @@ func cutContents() [][]byte {
 }
 
 // through runs a whole lane through a proxy and returns how each end fared.
-func through(t *testing.T, p *proxy, options Options) (sending error, acks int, got received) {
+func through(t *testing.T, p *proxy, options Options) (acks int, got received, sending error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -135,19 +135,19 @@ func through(t *testing.T, p *proxy, options Options) (sending error, acks int, 
 	if err := listener.Close(); err != nil {
 		t.Error(err)
 	}
-	return sending, acks, got
+	return acks, got, sending
 }
 
 func TestALaneThatIsCutAtAnyByteIsAnErrorAtBothEndsAndNoObjectLooksComplete(t *testing.T) {
 	for _, options := range []Options{{}, {NoRing: true}} {
 		whole := &proxy{forwards: -1, backwards: -1}
-		sending, acks, got := through(t, whole, options)
+		acks, got, sending := through(t, whole, options)
 		if sending != nil || acks != 3 || !errors.Is(got.err, io.EOF) {
 			t.Fatalf("uncut: %v, %d acknowledgements, %s", sending, acks, describe(got))
 		}
 		limits := cuts(whole.passed[0])
 		for _, limit := range limits {
-			sending, acks, got := through(t, &proxy{forwards: limit, backwards: -1}, options)
+			acks, got, sending := through(t, &proxy{forwards: limit, backwards: -1}, options)
 			if sending == nil {
 				t.Errorf("%+v, cut after %d of %d bytes: the sender ended well", options, limit, whole.passed[0])
 			}
@@ -160,7 +160,7 @@ func TestALaneThatIsCutAtAnyByteIsAnErrorAtBothEndsAndNoObjectLooksComplete(t *t
 			compareComplete(t, got)
 		}
 		for limit := range whole.passed[1] {
-			sending, acks, got := through(t, &proxy{forwards: -1, backwards: limit}, options)
+			acks, got, sending := through(t, &proxy{forwards: -1, backwards: limit}, options)
 			if sending == nil {
 				t.Errorf("%+v, cut after %d of %d bytes backwards: the sender ended well", options, limit, whole.passed[1])
 			}

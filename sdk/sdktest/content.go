@@ -40,14 +40,6 @@ func (c content) reader() io.Reader {
 	return r
 }
 
-func (c content) bytes() []byte {
-	b, err := io.ReadAll(c.reader())
-	if err != nil {
-		return nil // a contentReader has no errors
-	}
-	return b
-}
-
 type contentReader struct {
 	content
 	source *rand.ChaCha8

@@ -1,7 +1,6 @@
 package sdktest
 
 import (
-	"hash/crc32"
 	"io"
 	"sync"
 
@@ -67,5 +66,3 @@ func (p piece) crc32c() uint32 {
 	_, _ = io.Copy(io.Discard, sum)
 	return sum.CRC32C()
 }
-
-func crc32c(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }

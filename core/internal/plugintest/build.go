@@ -21,7 +21,7 @@ const envBuilt = "BARMAN_TEST_PLUGINS"
 func Main(m *testing.M, sources ...string) int {
 	bin, err := os.MkdirTemp("", "barman-plugins-")
 	if err == nil {
-		defer os.RemoveAll(bin)
+		defer func() { _ = os.RemoveAll(bin) }() // what stays behind is in the directory for temporary files
 		err = build(bin, sources)
 	}
 	if err == nil {
