@@ -170,8 +170,7 @@ func (s walSubject) cancelled(t T, r *reception) error {
 	case <-time.After(s.settle()):
 		t.Errorf("the reception still ran %s after it was cancelled", s.settle())
 		r.session.Stop()
-		_ = <-r.err
-		return nil
+		return <-r.err
 	}
 }
 
@@ -314,7 +313,9 @@ func (s walSubject) killed(t T) {
 	if err := syscall.Kill(first.session.PID(), syscall.SIGKILL); err != nil {
 		t.Fatalf("kill the plugin: %v", err)
 	}
-	_ = <-first.err // it was killed
+	if <-first.err == nil {
+		t.Errorf("the reception whose plugin was killed ended without an error")
+	}
 	s.cases.Advance(t)
 	second := s.receive(t, s.open(t), directory)
 	s.await(t, second, 1)
