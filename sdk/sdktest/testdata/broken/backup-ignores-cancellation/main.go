@@ -1,4 +1,4 @@
-// Command backup-ignores-cancellation goes on when it is cancelled.
+// Command backup-ignores-cancellation does not take no for an answer.
 package main
 
 import (
@@ -14,14 +14,14 @@ type source struct{ reference.BaseBackup }
 
 func (s source) Backup(ctx context.Context, req sdk.BackupRequest, emit sdk.Emitter) (sdk.BackupResult, error) {
 	result, err := s.BaseBackup.Backup(ctx, req, emit)
-	if ctx.Err() != nil {
+	if err != nil && sdk.KindOf(err) != sdk.Unavailable {
 		time.Sleep(time.Hour)
 	}
 	return result, err
 }
 
 func main() {
-	serve.BackupSource(sdk.Info{Name: "broken", Doc: "Goes on when it is cancelled."}, func(_ context.Context, s sdk.Server, _ *reference.NoConfig) (sdk.BackupSource, error) {
+	serve.BackupSource(sdk.Info{Name: "broken", Doc: "Does not take no for an answer."}, func(_ context.Context, s sdk.Server, _ *reference.NoConfig) (sdk.BackupSource, error) {
 		return source{reference.BaseBackup{Server: s}}, nil
 	})
 }

@@ -1,4 +1,4 @@
-// Command transform-ignores-cancellation goes on when it is cancelled.
+// Command transform-ignores-cancellation does not take no for an answer.
 package main
 
 import (
@@ -16,14 +16,14 @@ type transform struct{ reference.Rot13 }
 
 func (t transform) Encode(ctx context.Context, o sdk.Object, dst io.Writer, src io.Reader) error {
 	err := t.Rot13.Encode(ctx, o, dst, src)
-	if ctx.Err() != nil {
+	if err != nil {
 		time.Sleep(time.Hour)
 	}
 	return err
 }
 
 func main() {
-	serve.Transform(sdk.Info{Name: "broken", Doc: "Goes on when it is cancelled."}, func(context.Context, sdk.Server, *reference.NoConfig) (sdk.Transform, error) {
+	serve.Transform(sdk.Info{Name: "broken", Doc: "Does not take no for an answer."}, func(context.Context, sdk.Server, *reference.NoConfig) (sdk.Transform, error) {
 		return transform{}, nil
 	})
 }
