@@ -111,7 +111,8 @@ func readFacts(ctx context.Context, s *server.Server) (postgres.Facts, error) {
 // locked is what happens under the server's backup lock.
 func (r *run) locked(ctx context.Context) error {
 	if err := reap(r.server); err != nil {
-		return err
+		// An old backup that cannot be cleared away is no reason to go without a new one.
+		r.server.Logger.Error("an unfinished backup could not be cleared away", "error", err)
 	}
 	identity := catalogue.Identity{SystemID: r.facts.SystemID, Version: fmt.Sprint(r.facts.Major())}
 	if err := r.server.Catalogue.WriteIdentity(identity); err != nil {
@@ -187,14 +188,32 @@ func (r *run) copy(ctx context.Context) (sdk.BackupResult, error) {
 			r.server.Logger.Warn("an optional sink failed, the backup goes on without it", "backup", r.backup.ID, "sink", line.Sinks[l.Sink].Name, "reason", l.Reason)
 		},
 	})
+	if err == nil {
+		err = r.doubt(line, result)
+	}
 	if err != nil {
 		return result, errors.Join(err, receipts.Abort())
 	}
-	if result.SystemID != r.facts.SystemID {
-		return result, errors.Join(sdk.Errorf(sdk.Invalid, "conninfo leads to the cluster with system identifier %s, the backup source to %s: both must be the same server",
-			r.facts.SystemID, result.SystemID), receipts.Abort())
-	}
 	return result, receipts.Commit()
+}
+
+// doubt returns what makes the copy worthless though every required stage did
+// its work.
+func (r *run) doubt(line pipeline.Line, result sdk.BackupResult) error {
+	for _, l := range r.lost {
+		if l.Sink == 0 {
+			return sdk.Errorf(sdk.Unavailable, "sink %q, the first one, from which backups are recovered, failed: %s", line.Sinks[0].Name, l.Reason)
+		}
+	}
+	if result.Timeline == 0 || result.BeginLSN == 0 || result.EndLSN <= result.BeginLSN {
+		return sdk.Errorf(sdk.Invalid, "source %q gave no usable positions of the backup: timeline %d, begin %s, end %s; the plugin is at fault",
+			line.Source.Name, result.Timeline, result.BeginLSN, result.EndLSN)
+	}
+	if result.SystemID != r.facts.SystemID {
+		return sdk.Errorf(sdk.Invalid, "conninfo leads to the cluster with system identifier %s, the backup source to %s: both must be the same server",
+			r.facts.SystemID, result.SystemID)
+	}
+	return nil
 }
 
 // layout is what the configuration says, else plain files; what transforms

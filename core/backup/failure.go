@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
 )
@@ -17,15 +18,34 @@ import (
 func (r *run) fail(ctx context.Context, cause error) error {
 	// What follows must happen also when ctx has ended.
 	ctx = context.WithoutCancel(ctx)
+	listed := r.listed()
 	r.backup.Fail("copying files", cause)
-	// The files first: on a full disk they are what keeps backup.info from being
-	// written. Until it is, it says STARTED, which is as good as FAILED.
-	err := errors.Join(discard(r.server, r.backup.ID), r.server.Catalogue.Save(r.backup))
+	err := r.withdraw(listed)
 	return errors.Join(fmt.Errorf("backup %s of server %s: %w", r.backup.ID, r.server.Name(), cause), err, r.hooks(ctx, sdk.PhasePost, cause))
 }
 
-// discard removes the payload of a failed backup from the server's directory
-// and leaves its metadata.
+// withdraw writes down that the backup failed and removes its files.
+func (r *run) withdraw(listed bool) error {
+	if !listed {
+		// The files first: on a full disk they are what keeps backup.info from being
+		// written. Until it is, it says STARTED, which is as good as FAILED.
+		return errors.Join(discard(r.server, r.backup.ID), r.server.Catalogue.Save(r.backup))
+	}
+	// What is said to be good must have its files, whenever this is interrupted.
+	if err := r.server.Catalogue.Save(r.backup); err != nil {
+		return err
+	}
+	return discard(r.server, r.backup.ID)
+}
+
+// listed tells whether the catalogue may take the backup for a good one.
+func (r *run) listed() bool {
+	known, err := r.server.Catalogue.Get(r.backup.ID)
+	return err != nil || known.State.CopyDone()
+}
+
+// discard removes the payload of a failed backup from the server's directory,
+// and unfinished files beside it, and leaves its metadata.
 func discard(s *server.Server, id catalogue.BackupID) error {
 	directory := s.Catalogue.Directory(id)
 	entries, err := os.ReadDir(directory)
@@ -35,19 +55,21 @@ func discard(s *server.Server, id catalogue.BackupID) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, entry := range entries {
-		if !entry.IsDir() {
+		if !entry.IsDir() && !durable.IsTemporary(entry.Name(), catalogue.ReceiptsName) && !durable.IsTemporary(entry.Name(), "backup.info") {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(directory, entry.Name())); err != nil {
-			return sdk.Errorf(sdk.Denied, "remove the files of failed backup %s: %w", id, err)
-		}
+		errs = append(errs, os.RemoveAll(filepath.Join(directory, entry.Name())))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return sdk.Errorf(sdk.Denied, "files of failed backup %s of server %s stay in %s, remove them: %w", id, s.Name(), directory, err)
 	}
 	return nil
 }
 
-// Reap marks as FAILED the backups that a killed process left unfinished. While
-// a backup of the server runs it does nothing.
+// Reap marks as FAILED the backups that a killed process left unfinished, and
+// removes their files, as far as they can be removed: the error names the rest. While a backup of the server runs it does nothing.
 func Reap(s *server.Server) error {
 	unfinished, err := unfinished(s)
 	if err != nil || len(unfinished) == 0 {
@@ -69,14 +91,17 @@ func reap(s *server.Server) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, b := range left {
 		b.Fail("copying files", errors.New("the process that took the backup was killed"))
-		if err := errors.Join(discard(s, b.ID), s.Catalogue.Save(b)); err != nil {
-			return err
+		errs = append(errs, discard(s, b.ID))
+		if err := s.Catalogue.Save(b); err != nil {
+			errs = append(errs, fmt.Errorf("backup %s of server %s was left unfinished by a killed process and cannot be marked as FAILED: %w", b.ID, s.Name(), err))
+			continue
 		}
 		s.Logger.Warn("a backup was left unfinished by a killed process and is marked as FAILED", "backup", b.ID)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func unfinished(s *server.Server) ([]*catalogue.Backup, error) {
