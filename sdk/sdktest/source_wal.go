@@ -293,14 +293,19 @@ func (s walSubject) goesOn(t T) {
 	s = s.fresh(t)
 	directory := t.TempDir()
 	session := s.open(t)
-	for range 2 {
-		r := s.receive(t, session, directory)
-		s.connected(t, r, directory)
-		s.cases.Advance(t)
-		s.await(t, r, 1)
-		s.end(t, r)
-	}
-	s.contiguous(t, directory, 2)
+	first := s.receive(t, session, directory)
+	s.connected(t, first, directory)
+	s.cases.Advance(t)
+	s.await(t, first, 1)
+	s.end(t, first)
+	// The server goes on while nobody receives.
+	s.cases.Advance(t)
+	second := s.receive(t, session, directory)
+	s.await(t, second, 1)
+	s.cases.Advance(t)
+	s.await(t, second, 2)
+	s.end(t, second)
+	s.contiguous(t, directory, 3)
 }
 
 func (s walSubject) killed(t T) {
