@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -166,7 +168,8 @@ func TestAListedBackupLosesItsFilesOnlyOnceItIsMarked(t *testing.T) {
 		if err := os.MkdirAll(filepath.Join(info, "full"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		before := s.files("base/" + string(b.ID))
+		// What a killed process left of an earlier mark goes with the next one.
+		before := slices.DeleteFunc(s.files("base/"+string(b.ID)), func(name string) bool { return durable.IsTemporary(filepath.Base(name), "backup.info") })
 		cause := errors.New("the second sink is full")
 		if err := r.fail(t.Context(), cause); !errors.Is(err, cause) || !strings.Contains(err.Error(), "backup.info") {
 			t.Errorf("%v", err)

@@ -51,7 +51,7 @@ func hold(path string) {
 		os.Exit(1)
 	}
 	fmt.Println("held")
-	select {} // until SIGINT
+	time.Sleep(time.Hour) // until SIGINT
 }
 
 // note writes its arguments, its session and where its standard input leads.

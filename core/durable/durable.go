@@ -2,7 +2,8 @@
 // content or the new one, and what was reported as written survives it.
 //
 // A process that is killed may leave a temporary file behind, whose name nothing
-// reads and IsTemporary recognises.
+// reads and IsTemporary recognises. The next one to write the same file removes
+// it.
 package durable
 
 import (

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sync/errgroup"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -296,5 +298,54 @@ func TestMakeDirectoryMakesAllThatIsMissing(t *testing.T) {
 	}
 	if err := MakeDirectory(link); err == nil {
 		t.Error("a link to nothing was taken for a directory")
+	}
+}
+
+func TestTheNextWriterRemovesWhatAKilledOneLeft(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "fi[l*e")
+	left := filepath.Join(filepath.Dir(path), ".fi[l*e.123.tmp")
+	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other, err := NewReplacement(path, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFile(path, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the leftover is still there: %v", err)
+	}
+	// One that is still being written is no leftover.
+	if _, err := other.Write([]byte("later")); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := os.ReadFile(path); err != nil || string(content) != "later" {
+		t.Errorf("%q, %v", content, err)
+	}
+}
+
+func TestWritersOfOneFileDoNotTakeEachOthersForLeftovers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	var group errgroup.Group
+	for range 8 {
+		group.Go(func() error {
+			for range 50 {
+				if err := WriteFile(path, []byte("content"), 0o600); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(filepath.Dir(path)); err != nil || len(entries) != 1 {
+		t.Errorf("%v, %v", entries, err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 const temporarySuffix = ".tmp"
@@ -27,13 +28,65 @@ type Replacement struct {
 }
 
 // NewReplacement begins a file beside path, of mode 0600 until it is committed.
-// The caller ends with Commit or Abort.
+// The caller ends with Commit or Abort. What killed processes left of writing
+// path is removed.
 func NewReplacement(path string, mode fs.FileMode) (*Replacement, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(filepath.Base(path))+"*"+temporarySuffix)
-	if err != nil {
-		return nil, err
+	sweep(path)
+	for {
+		f, err := os.CreateTemp(filepath.Dir(path), temporaryPrefix(filepath.Base(path))+"*"+temporarySuffix)
+		if err != nil {
+			return nil, err
+		}
+		ours, err := hold(f)
+		if err != nil {
+			return nil, errors.Join(err, f.Close(), ignoreMissing(os.Remove(f.Name())))
+		}
+		if ours {
+			return &Replacement{file: f, path: path, mode: mode}, nil
+		}
+		if err := f.Close(); err != nil {
+			return nil, err
+		}
 	}
-	return &Replacement{file: f, path: path, mode: mode}, nil
+}
+
+// hold locks a temporary file, which tells others that its process lives. It is
+// not ours if somebody took it for a leftover in the moment before.
+func hold(f *os.File) (ours bool, err error) {
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		// Where there are no locks nobody sweeps either.
+		return true, nil
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	return info.Sys().(*syscall.Stat_t).Nlink > 0, nil
+}
+
+// sweep removes the temporary files of path that no process holds. It is a
+// courtesy: what it can't remove stays, and nothing reads it.
+func sweep(path string) {
+	directory, base := filepath.Split(path)
+	left, err := filepath.Glob(filepath.Join(escape(directory), escape(temporaryPrefix(base))+"*"+temporarySuffix))
+	if err != nil {
+		return
+	}
+	for _, name := range left {
+		f, err := os.OpenFile(name, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			continue
+		}
+		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+			_ = os.Remove(name)
+		}
+		f.Close()
+	}
+}
+
+// escape takes the special meaning from what a pattern gives one.
+func escape(text string) string {
+	return strings.NewReplacer("\\", "\\\\", "*", "\\*", "?", "\\?", "[", "\\[").Replace(text)
 }
 
 // Write appends to the file.
@@ -50,11 +103,12 @@ func (r *Replacement) Commit() error {
 	if err != nil {
 		return errors.Join(err, r.Abort())
 	}
-	if err := r.file.Close(); err != nil {
-		return errors.Join(err, os.Remove(r.file.Name()))
-	}
+	// It is held until it has its name, or it could be swept away.
 	if err := os.Rename(r.file.Name(), r.path); err != nil {
-		return errors.Join(err, os.Remove(r.file.Name()))
+		return errors.Join(err, r.Abort())
+	}
+	if err := r.file.Close(); err != nil {
+		return err
 	}
 	return SyncDirectory(filepath.Dir(r.path))
 }
