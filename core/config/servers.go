@@ -191,12 +191,10 @@ func (l *loader) sinks(p pipeline, where hcl.Range, ctx *hcl.EvalContext) []Stag
 	if len(p.sinks) == 0 {
 		return []Stage{absentStage(kindSink, "posix", where, ctx)}
 	}
-	for _, s := range p.sinks {
-		if s.Required {
-			return p.sinks
-		}
+	if !p.sinks[0].Required {
+		detail := "The first sink of a pipeline is the one that recovery reads from: it must be required. Put a sink that need not succeed behind it."
+		l.add(mistake(p.sinks[0].DefRange, "First sink not required", detail))
 	}
-	l.add(mistake(p.sinks[0].DefRange, "No required sink", "At least one sink of a pipeline must be required, or nothing need be stored at all."))
 	return p.sinks
 }
 

@@ -28,17 +28,7 @@ func restoredInto(t *testing.T) []destination {
 }
 
 // again begins the same recovery once more.
-func again(all []destination) error {
-	if err := reclaim(all, "the same"); err != nil {
-		return err
-	}
-	for _, d := range all {
-		if err := d.prepare("the same"); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func again(all []destination) error { return prepareAll(all, "the same") }
 
 func TestRecoveryKilledBetweenTwoGuardsBeginsAnew(t *testing.T) {
 	all := restoredInto(t)

@@ -49,16 +49,59 @@ func (d destination) hold() (*os.File, error) {
 	return directory, nil
 }
 
-// prepare makes sure that nothing but a recovery that did not complete has been
-// in the directory, and puts up the guard.
+// prepareAll prepares all directories of a recovery, or none: a tablespace that
+// is in use leaves the data directory as it was.
+func prepareAll(all []destination, what string) error {
+	if err := reclaim(all, what); err != nil {
+		return err
+	}
+	for _, d := range all {
+		if err := d.free(); err != nil {
+			return err
+		}
+	}
+	for _, d := range all {
+		if err := d.prepare(what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// free makes sure that nothing but a recovery that did not complete has been in
+// the directory.
+func (d destination) free() error {
+	entries, err := os.ReadDir(d.path)
+	if err != nil {
+		return sdk.Errorf(sdk.Denied, "destination: %w", err)
+	}
+	if justBegun(entries) {
+		return nil
+	}
+	guard, err := readOptional(filepath.Join(d.path, pidFile))
+	switch {
+	case err != nil:
+		return err
+	case strings.HasPrefix(string(guard), guardText):
+		return nil
+	case running(guard):
+		return sdk.Errorf(sdk.Exists, "%s is the data directory of a running PostgreSQL (its postmaster.pid names a live process): recover into another directory", d.path)
+	}
+	return sdk.Errorf(sdk.Exists, "%s is not empty: recover into a new or empty directory", d.path)
+}
+
+// prepare clears a free directory of what is left in it, and puts up the guard.
 func (d destination) prepare(what string) error {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return sdk.Errorf(sdk.Denied, "destination: %w", err)
 	}
-	if len(entries) > 0 {
-		if err := d.clear(entries); err != nil {
-			return err
+	for _, entry := range entries {
+		if entry.Name() == pidFile {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(d.path, entry.Name())); err != nil {
+			return sdk.Errorf(sdk.Denied, "clear what an earlier recovery left: %w", err)
 		}
 	}
 	if err := os.Chmod(d.path, 0o700); err != nil {
@@ -75,30 +118,6 @@ func (d destination) guard(what string, lines ...string) error {
 	}
 	if err := durable.WriteFile(filepath.Join(d.path, pidFile), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("destination: %w", err)
-	}
-	return nil
-}
-
-// clear removes what a recovery that did not complete left; anything else is
-// refused.
-func (d destination) clear(entries []fs.DirEntry) error {
-	guard, err := readOptional(filepath.Join(d.path, pidFile))
-	if err != nil {
-		return err
-	}
-	if !strings.HasPrefix(string(guard), guardText) && !justBegun(entries) {
-		if running(guard) {
-			return sdk.Errorf(sdk.Exists, "%s is the data directory of a running PostgreSQL (its postmaster.pid names a live process): recover into another directory", d.path)
-		}
-		return sdk.Errorf(sdk.Exists, "%s is not empty: recover into a new or empty directory", d.path)
-	}
-	for _, entry := range entries {
-		if entry.Name() == pidFile {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(d.path, entry.Name())); err != nil {
-			return sdk.Errorf(sdk.Denied, "clear what an earlier recovery left: %w", err)
-		}
 	}
 	return nil
 }

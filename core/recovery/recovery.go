@@ -172,13 +172,8 @@ func (r *run) recover(ctx context.Context) error {
 		}
 		defer held.Close() // it was only read from: closing cannot lose anything
 	}
-	if err := reclaim(all, r.what()); err != nil {
+	if err := prepareAll(all, r.what()); err != nil {
 		return err
-	}
-	for _, d := range all {
-		if err := d.prepare(r.what()); err != nil {
-			return err
-		}
 	}
 	r.archive(ctx)
 	if err := r.restoreData(ctx); err != nil {
