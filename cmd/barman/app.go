@@ -144,6 +144,20 @@ func (a *app) plugins() (stage.Finder, error) {
 	return finder, nil
 }
 
+// found returns all plugins that are found, and the engine to ask them with.
+func (a *app) found() ([]stage.Plugin, *pipeline.Engine, error) {
+	finder, err := a.plugins()
+	if err != nil {
+		return nil, nil, err
+	}
+	list, err := finder.List()
+	if err != nil {
+		return nil, nil, err
+	}
+	engine, err := a.engine()
+	return list, engine, err
+}
+
 // engine returns the engine; its run directory goes when the command ends.
 func (a *app) engine() (*pipeline.Engine, error) {
 	if a.running != nil {

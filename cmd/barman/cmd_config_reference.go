@@ -33,15 +33,7 @@ func runConfigReference(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	finder, err := a.plugins()
-	if err != nil {
-		return err
-	}
-	found, err := finder.List()
-	if err != nil {
-		return err
-	}
-	engine, err := a.engine()
+	found, engine, err := a.found()
 	if err != nil {
 		return err
 	}

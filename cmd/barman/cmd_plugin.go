@@ -45,15 +45,7 @@ does not start is listed with its error, and the exit code is 7 then.
 const startsAtOnce = 4
 
 func runPluginList(ctx context.Context, a *app) error {
-	finder, err := a.plugins()
-	if err != nil {
-		return err
-	}
-	found, err := finder.List()
-	if err != nil {
-		return err
-	}
-	engine, err := a.engine()
+	found, engine, err := a.found()
 	if err != nil {
 		return err
 	}
