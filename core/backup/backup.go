@@ -200,11 +200,6 @@ func (r *run) copy(ctx context.Context) (sdk.BackupResult, error) {
 // doubt returns what makes the copy worthless though every required stage did
 // its work.
 func (r *run) doubt(line pipeline.Line, result sdk.BackupResult) error {
-	for _, l := range r.lost {
-		if l.Sink == 0 {
-			return sdk.Errorf(sdk.Unavailable, "sink %q, the first one, from which backups are recovered, failed: %s", line.Sinks[0].Name, l.Reason)
-		}
-	}
 	if result.Timeline == 0 || result.BeginLSN == 0 || result.EndLSN <= result.BeginLSN {
 		return sdk.Errorf(sdk.Invalid, "source %q gave no usable positions of the backup: timeline %d, begin %s, end %s; the plugin is at fault",
 			line.Source.Name, result.Timeline, result.BeginLSN, result.EndLSN)
