@@ -126,7 +126,7 @@ func (in *incoming) Read(p []byte) (int, error) {
 
 func (in *incoming) WriteTo(w io.Writer) (int64, error) {
 	counted := &countingWriter{w: w, meter: in.meter}
-	n, err := in.Incoming.WriteTo(counted)
+	n, err := in.copyTo(counted)
 	switch {
 	case counted.err != nil:
 		return n, err
@@ -138,6 +138,14 @@ func (in *incoming) WriteTo(w io.Writer) (int64, error) {
 		return n, err
 	}
 	return n, nil
+}
+
+// copyTo copies to a writer, in the cheapest way if that is the next lane.
+func (in *incoming) copyTo(counted *countingWriter) (int64, error) {
+	if next, ok := counted.w.(*laneWriter); ok && len(next.writers) == 1 && next.writers[0] != nil {
+		return in.Incoming.Relay(next.writers[0], counted)
+	}
+	return in.Incoming.WriteTo(counted)
 }
 
 // countingWriter counts bytes and remembers that an error was the writer's.
