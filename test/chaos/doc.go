@@ -11,9 +11,11 @@
 // inject=…:when=K" does, is not: with it, one K is a fault in every thread, and
 // another one in each run.
 //
-// A fault-free run yields the points; then each of them is taken in turn: all of
-// them in "make chaos", a sample of about ten seconds for each command in "make
-// test". BARMAN_CHAOS=5m makes the samples larger, BARMAN_CHAOS_SEED=2 chooses
+// A fault-free run yields the points; then each of them is taken in turn. "make
+// chaos" takes all of them, but of those that differ in numbers alone, such as
+// the files of a thousand relations, only a few; BARMAN_CHAOS=every leaves none
+// out, for a day or so. "make test" takes a sample of about ten seconds for each
+// command. BARMAN_CHAOS=5m makes the samples larger, BARMAN_CHAOS_SEED=2 chooses
 // others, BARMAN_CHAOS_ONLY='^barman: rename ' repeats what failed. Each
 // scenario's log tells how many points there were and how many were reached.
 package chaos
