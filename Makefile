@@ -1,7 +1,7 @@
 # "make help" lists the targets. CI runs .ci/run, which is: make lint test.
 SHELL := /bin/bash -o pipefail
 .DEFAULT_GOAL := build
-.PHONY: help deps build unit test lint fmt race fuzz bench chaos demo generate clean
+.PHONY: help deps build install unit test lint fmt race fuzz bench chaos demo generate clean
 
 export PATH := $(PATH):/usr/local/go/bin
 export CGO_ENABLED ?= 0
@@ -16,6 +16,7 @@ PROTOC_GEN_GO := google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12
 PROTOC_GEN_GO_GRPC := google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2
 
 FUZZTIME ?= 30s
+PREFIX ?= /usr/local
 VERSION ?= $(or $(shell git describe --tags --match 'v*' 2>/dev/null),dev)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 STAMP := github.com/barman-go/barman/core/version
@@ -25,6 +26,8 @@ BUILD := go build -trimpath -ldflags '-s -w -X $(STAMP).Version=$(VERSION) -X $(
 # barman-plugin-transform-compress.
 PLUGINS := $(patsubst plugins/%/main.go,%,$(wildcard plugins/*/main.go))
 binary = barman-plugin-$(if $(filter source-% sink-% hook-%,$(1)),,transform-)$(1)
+# What the one binary is by other names: the clients for PostgreSQL's host.
+NAMES := barman-wal-archive barman-wal-restore
 # Examples are modules of their own: they are built and tested as a stranger would. examples/transform-age becomes
 # bin/examples/barman-plugin-transform-age.
 MODULES := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod))
@@ -38,8 +41,14 @@ deps: ## install what building and testing need (Debian; root or sudo)
 build: ## barman and its plugins into bin/, the example plugins into bin/examples/
 	@mkdir -p bin
 	$(BUILD) -o bin/barman ./cmd/barman
+	$(foreach n,$(NAMES),ln -sf barman bin/$(n) &&) true
 	$(foreach p,$(PLUGINS),$(BUILD) -o bin/$(call binary,$(p)) ./plugins/$(p) &&) true
 	$(foreach m,$(MODULES),go -C $(m) build -trimpath -o $(CURDIR)/bin/examples/barman-plugin-$(notdir $(m)) . &&) true
+
+install: build ## barman, its names and plugins into $(DESTDIR)$(PREFIX)/bin and libexec/barman
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/barman
+	install -m 755 bin/barman bin/barman-plugin-* $(DESTDIR)$(PREFIX)/libexec/barman
+	$(foreach n,barman $(NAMES),ln -sf ../libexec/barman/barman $(DESTDIR)$(PREFIX)/bin/$(n) &&) true
 
 unit: ## the tests that start no PostgreSQL, while you write
 	go test $$(go list ./... | grep -v '/test\(/\|$$\)')

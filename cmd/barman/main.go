@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -14,15 +15,15 @@ import (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:]))
+	os.Exit(run(filepath.Base(os.Args[0]), os.Args[1:]))
 }
 
-// run is the whole program; it returns the exit code.
-func run(args []string) int {
+// run is the whole program under one of its names; it returns the exit code.
+func run(name string, args []string) int {
 	ctx, stop := interruptible(context.Background())
 	defer stop()
 	a := newApp(os.Stdout, os.Stderr)
-	root := newRootCommand(a)
+	root := newProgram(a, name)
 	root.SetArgs(args)
 	failed := root.ExecuteContext(ctx)
 	a.record(failed)
@@ -31,6 +32,18 @@ func run(args []string) int {
 		a.report(err)
 	}
 	return exitCode(ctx, errors.Join(append(errs, a.finish())...))
+}
+
+// newProgram returns the program of a name. The clients that run on PostgreSQL's
+// host are links to the one binary.
+func newProgram(a *app, name string) *cobra.Command {
+	switch name {
+	case "barman-wal-archive":
+		return newRemoteWALArchiveCommand(a)
+	case "barman-wal-restore":
+		return newRemoteWALRestoreCommand(a)
+	}
+	return newRootCommand(a)
 }
 
 func newRootCommand(a *app) *cobra.Command {
@@ -60,16 +73,26 @@ The configuration is the file that -c or BARMAN_CONFIG_FILE names, or
 	root.AddCommand(
 		newArchiveWALCommand(a),
 		newBackupCommand(a),
+		newCheckBackupCommand(a),
 		newCheckCommand(a),
+		newCheckWALArchiveCommand(a),
 		newConfigCommand(a),
 		newCronCommand(a),
+		newGetWALCommand(a),
 		newListBackupsCommand(a),
 		newListServersCommand(a),
 		newPluginCommand(a),
+		newPutWALCommand(a),
+		newRebuildXlogDBCommand(a),
 		newReceiveWALCommand(a),
 		newRecoverCommand(a),
+		newReplicationStatusCommand(a),
 		newShowBackupCommand(a),
+		newStatusCommand(a),
+		newSwitchWALCommand(a),
 		newVersionCommand(a),
+		newWALArchiveCommand(a),
+		newWALGapsCommand(a),
 	)
 	return root
 }
