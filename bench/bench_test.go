@@ -168,49 +168,58 @@ func (s *site) pgbackrestBackup(codec string, level int) contender {
 	}}
 }
 
-// BenchmarkBesideTheAlternatives measures everything. It writes the document
-// only when every part of it ran: -bench Beside/restore runs one.
-func BenchmarkBesideTheAlternatives(b *testing.B) {
-	s := newSite(b)
-	r := newReport(b, size(b, s.cluster.DataDir)-size(b, filepath.Join(s.cluster.DataDir, "pg_wal")))
-	parts := []struct {
-		name string
-		run  func(*site)
-	}{
-		{"plain", func(s *site) {
-			r.versus("Base backup into a plain directory", "Over the replication protocol, every file by itself, fsynced; beside `pg_basebackup -D`.", 1.1,
-				[2]string{"barman", "pg_basebackup"}, compare(s.B, s.backup("plain"), s.pgBasebackup()))
-		}},
-		{"zstd", func(s *site) {
-			r.versus("Base backup to zstd, level 3", "Beside `pgbackrest backup`, process-max 2, posix repository, `zst` level 3.", 0.8,
-				[2]string{"barman", "pgbackrest"}, compare(s.B, s.backup("zstd"), s.pgbackrestBackup("zst", 3)))
-		}},
-		{"restore", func(s *site) {
-			s.backup("zstd").run()
-			s.pgbackrestBackup("zst", 3).run()
-			r.versus("Restore of the zstd backup", "Into an empty directory, fsynced; beside `pgbackrest restore`, process-max 2.", 1.0,
-				[2]string{"barman", "pgbackrest"}, compare(s.B, s.recover("zstd"), s.pgbackrestRestore("zst")))
-		}},
-		{"lz4", func(s *site) {
-			r.versus("Base backup to lz4", "Beside `pgbackrest backup`, process-max 2, posix repository, `lz4` level 1.", 1.0,
-				[2]string{"barman", "pgbackrest"}, compare(s.B, s.backup("lz4"), s.pgbackrestBackup("lz4", 1)))
-		}},
-		{"stage", func(s *site) { s.oneMoreStage(r) }},
-		{"start", func(s *site) { s.startUp(r) }},
-		{"memory", func(s *site) { s.smallMemory(r) }},
-	}
-	ran := 0
+// part is a piece of the benchmarks that can run alone and has a section of its
+// own in the document.
+type part struct {
+	name, title string
+	run         func(*site, *report)
+}
+
+// runParts runs parts one after the other; each writes its section.
+func (s *site) runParts(b *testing.B, parts ...part) {
 	for _, part := range parts {
 		b.Run(part.name, func(b *testing.B) {
 			inside := *s
 			inside.B = b
-			part.run(&inside)
-			ran++
+			r := newReport(part.title)
+			part.run(&inside, r)
+			r.write(b)
 		})
 	}
-	if ran == len(parts) {
-		r.write(b)
-	}
+}
+
+// BenchmarkBesideTheAlternatives measures base backups and recovery.
+func BenchmarkBesideTheAlternatives(b *testing.B) {
+	s := newSite(b)
+	s.runParts(b,
+		part{"plain", "Base backup into a plain directory", func(s *site, r *report) {
+			r.versus("Over the replication protocol, every file by itself, fsynced; beside `pg_basebackup -D`. "+s.database(), 1.1,
+				[2]string{"barman", "pg_basebackup"}, compare(s.B, s.backup("plain"), s.pgBasebackup()))
+		}},
+		part{"zstd", "Base backup to zstd, level 3", func(s *site, r *report) {
+			r.versus("Beside `pgbackrest backup`, process-max 2, posix repository, `zst` level 3. "+s.database(), 0.8,
+				[2]string{"barman", "pgbackrest"}, compare(s.B, s.backup("zstd"), s.pgbackrestBackup("zst", 3)))
+		}},
+		part{"restore", "Restore of the zstd backup", func(s *site, r *report) {
+			s.backup("zstd").run()
+			s.pgbackrestBackup("zst", 3).run()
+			r.versus("Into an empty directory, fsynced; beside `pgbackrest restore`, process-max 2. "+s.database(), 1.0,
+				[2]string{"barman", "pgbackrest"}, compare(s.B, s.recover("zstd"), s.pgbackrestRestore("zst")))
+		}},
+		part{"lz4", "Base backup to lz4", func(s *site, r *report) {
+			r.versus("Beside `pgbackrest backup`, process-max 2, posix repository, `lz4` level 1. "+s.database(), 1.0,
+				[2]string{"barman", "pgbackrest"}, compare(s.B, s.backup("lz4"), s.pgbackrestBackup("lz4", 1)))
+		}},
+		part{"stage", "One more stage", (*site).oneMoreStage},
+		part{"start", "Start", (*site).startUp},
+		part{"memory", "Memory", (*site).smallMemory},
+	)
+}
+
+// database tells what is backed up.
+func (s *site) database() string {
+	bytes := size(s.B, s.cluster.DataDir) - size(s.B, filepath.Join(s.cluster.DataDir, "pg_wal"))
+	return fmt.Sprintf("A pgbench cluster of %.2f GB, in the page cache.", float64(bytes)/1e9)
 }
 
 // recover is a contender that restores a server's latest backup.
@@ -242,7 +251,7 @@ func (s *site) pgbackrestRestore(codec string) contender {
 func (s *site) oneMoreStage(r *report) {
 	samples := compare(s.B, s.backup("noop"), s.backup("tar"), s.backup("noop", "BARMAN_NO_RING=1"), s.backup("tar", "BARMAN_NO_RING=1"))
 	gigabytes := stored(samples[1]) / 1e9
-	r.printf("## One more stage\n\nAn uncompressed backup in tar files, with and without a transform that copies its input to its output.\n\n")
+	r.printf("An uncompressed backup in tar files, with and without a transform that copies its input to its output.\n\n")
 	r.printf("| | s | range | CPU s |\n|---|---:|---:|---:|\n")
 	for i, name := range []string{"with it", "without", "with it, no shared memory", "without, no shared memory"} {
 		r.printf("| %s | %.2f | %s | %.2f |\n", name, wall(samples[i]), span(samples[i]), cpu(samples[i]))
@@ -257,7 +266,7 @@ func (s *site) oneMoreStage(r *report) {
 func (s *site) startUp(r *report) {
 	listing := contender{name: "list-servers", run: func() sample { return run(s.B, s.home.Command("list-servers"), 0) }}
 	lists := compare(s.B, listing)[0]
-	r.printf("## Start\n\n`barman list-servers`: **%.0f ms** (target ≤ 30 ms: %s).\n", wall(lists)*1000, verdict(wall(lists) <= 0.030))
+	r.printf("`barman list-servers`: **%.0f ms** (target ≤ 30 ms: %s).\n", wall(lists)*1000, verdict(wall(lists) <= 0.030))
 	first := s.firstByte()
 	r.printf("A pipeline of three plugins, from its start to the first byte in the sink: **%.0f ms** (target ≤ 60 ms: %s).\n\n",
 		float64(first.Microseconds())/1000, verdict(first <= 60*time.Millisecond))

@@ -102,16 +102,23 @@ type contender struct {
 // otherwise.
 const rounds = 5
 
+func roundsWanted(b *testing.B) int {
+	b.Helper()
+	text := os.Getenv("BARMAN_BENCH_ROUNDS")
+	if text == "" {
+		return rounds
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		b.Fatalf("BARMAN_BENCH_ROUNDS=%q is no number of rounds", text)
+	}
+	return n
+}
+
 // compare runs contenders in turns, after one round that does not count.
 func compare(b *testing.B, contenders ...contender) [][]sample {
 	b.Helper()
-	n := rounds
-	if text := os.Getenv("BARMAN_BENCH_ROUNDS"); text != "" {
-		var err error
-		if n, err = strconv.Atoi(text); err != nil || n < 1 {
-			b.Fatalf("BARMAN_BENCH_ROUNDS=%q is no number of rounds", text)
-		}
-	}
+	n := roundsWanted(b)
 	samples := make([][]sample, len(contenders))
 	for round := -1; round < n; round++ {
 		for i, c := range contenders {
@@ -175,5 +182,5 @@ func span(samples []sample) string {
 	for i, s := range samples {
 		values[i] = s.wall.Seconds()
 	}
-	return fmt.Sprintf("%.2f–%.2f", slices.Min(values), slices.Max(values))
+	return seconds(slices.Min(values)) + "–" + seconds(slices.Max(values))
 }

@@ -17,7 +17,7 @@ const (
 
 // smallMemory measures backup and recovery within a small memory cgroup.
 func (s *site) smallMemory(r *report) {
-	r.printf("## Memory\n\nBackup in plain files and recovery, core and plugins together in a memory cgroup of %d MiB; *of unlimited* is the speed\n", memoryLimit>>20)
+	r.printf("Backup in plain files and recovery, core and plugins together in a memory cgroup of %d MiB; *of unlimited* is the speed\n", memoryLimit>>20)
 	r.printf("within the limit over that without, target ≥ 0.9. *Resident* is the most that could not be given back.\n\n")
 	r.printf("| | s | unlimited s | of unlimited | resident MB | |\n|---|---:|---:|---:|---:|---|\n")
 	s.within(r, s.cluster, "pgbench cluster")
