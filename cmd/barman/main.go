@@ -134,9 +134,12 @@ others are done; 128 and the signal's number when interrupted by a signal.`
 func exitCode(ctx context.Context, err error) int {
 	var signalled interruption
 	var chosen codedError
+	var decided settled
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &decided):
+		return decided.code
 	case errors.As(context.Cause(ctx), &signalled):
 		return 128 + int(signalled.signal)
 	case errors.As(err, &chosen):
