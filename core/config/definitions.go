@@ -27,6 +27,8 @@ type serverBlock struct {
 	Active                bool            `hcl:"active,optional" default:"true" doc:"False leaves the server alone: no backup, no WAL, no maintenance."`
 	Conninfo              string          `hcl:"conninfo" doc:"libpq connection string of the management connection: keywords and values or a URI."`
 	StreamingConninfo     string          `hcl:"streaming_conninfo,optional" doc:"libpq connection string for the replication protocol. Default: conninfo."`
+	WALConninfo           string          `hcl:"wal_conninfo,optional" doc:"libpq connection string for what is asked about WAL: slots, positions, settings. For WAL that is received from another host than that of conninfo. Default: wal_streaming_conninfo, and without it conninfo."`
+	WALStreamingConninfo  string          `hcl:"wal_streaming_conninfo,optional" doc:"libpq connection string for the replication protocol when WAL is received, for instance from a standby. It must lead to the same cluster as conninfo. Default: streaming_conninfo."`
 	BackupDirectory       string          `hcl:"backup_directory,optional" doc:"The server's directory. Default: home and the server's name."`
 	BasebackupsDirectory  string          `hcl:"basebackups_directory,optional" doc:"Directory of the base backups. Default: base in backup_directory."`
 	WALsDirectory         string          `hcl:"wals_directory,optional" doc:"Directory of the WAL archive. Default: wals in backup_directory."`

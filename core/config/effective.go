@@ -27,6 +27,8 @@ func Effective(server *Server, schemaOf SchemaOf) (*Node, hcl.Diagnostics) {
 	shown := server.blocks
 	shown.Server.Conninfo = MaskConninfo(server.Conninfo)
 	shown.Server.StreamingConninfo = MaskConninfo(server.StreamingConninfo)
+	shown.Server.WALConninfo = MaskConninfo(server.WALConninfo)
+	shown.Server.WALStreamingConninfo = MaskConninfo(server.WALStreamingConninfo)
 
 	root := &Node{Name: "server", Label: server.Name, Nodes: attributes(shown.Server)}
 	backup := &Node{Name: "backup", Nodes: attributes(shown.Backup)}

@@ -22,6 +22,13 @@ type Server struct {
 	// StreamingConninfo is the libpq connection string for the replication
 	// protocol.
 	StreamingConninfo schema.Secret
+	// WALConninfo is the libpq connection string of the host that WAL is
+	// received from, for what is asked about WAL; that of the management
+	// connection when no other is named.
+	WALConninfo schema.Secret
+	// WALStreamingConninfo is the libpq connection string for the replication
+	// protocol when WAL is received.
+	WALStreamingConninfo schema.Secret
 	// Directories are where the server's files are.
 	Directories Directories
 	// CheckTimeout bounds the checks of the server; 0 means no bound.

@@ -77,6 +77,25 @@ func TestAServerThatSaysOnlyConninfoIsComplete(t *testing.T) {
 	}
 }
 
+func TestWALIsAskedForWhereItIsReceivedFrom(t *testing.T) {
+	const main, streaming, wal, walStreaming = "host=main", "host=main user=streaming", "host=standby", "host=standby user=streaming"
+	for _, c := range []struct{ settings, wal, walStreaming string }{
+		{"", main, main},
+		{"streaming_conninfo = \"host=main user=streaming\"", main, streaming},
+		{"wal_streaming_conninfo = \"host=standby user=streaming\"", walStreaming, walStreaming},
+		{"wal_conninfo = \"host=standby\"", wal, main},
+		{"streaming_conninfo = \"host=main user=streaming\"\nwal_streaming_conninfo = \"host=standby user=streaming\"\nwal_conninfo = \"host=standby\"", wal, walStreaming},
+	} {
+		s := load(t, fmt.Sprintf("server \"main\" {\nconninfo = %q\n%s\n}", main, c.settings)).Servers[0]
+		if got := s.WALConninfo.Reveal(); got != c.wal {
+			t.Errorf("%q: wal_conninfo %q, want %q", c.settings, got, c.wal)
+		}
+		if got := s.WALStreamingConninfo.Reveal(); got != c.walStreaming {
+			t.Errorf("%q: wal_streaming_conninfo %q, want %q", c.settings, got, c.walStreaming)
+		}
+	}
+}
+
 func TestEverySettingOfAFullConfigurationArrives(t *testing.T) {
 	c := loadFile(t, "testdata/full.hcl")
 	if diff := cmp.Diff([]string{"bare", "main"}, names(c)); diff != "" {

@@ -66,6 +66,7 @@ func (l *loader) decodeServer(block *hcl.Block) *Server {
 	s := &Server{
 		Name: name, Description: b.Server.Description, Active: b.Server.Active,
 		Conninfo: schema.Secret(b.Server.Conninfo), StreamingConninfo: schema.Secret(b.Server.StreamingConninfo),
+		WALConninfo: schema.Secret(b.Server.WALConninfo), WALStreamingConninfo: schema.Secret(b.Server.WALStreamingConninfo),
 		Directories:           b.Server.directories(),
 		CheckTimeout:          b.Server.CheckTimeout,
 		LastBackupMaximumAge:  l.interval(read.server, "last_backup_maximum_age", b.Server.LastBackupMaximumAge),
@@ -86,10 +87,16 @@ func (l *loader) decodeServer(block *hcl.Block) *Server {
 	return s
 }
 
-// checkConnections checks the connection strings and fills in the second.
+// checkConnections checks the connection strings and fills in those that follow
+// from the others.
 func (l *loader) checkConnections(s *settings, b *serverBlock) {
 	b.StreamingConninfo = cmp.Or(b.StreamingConninfo, b.Conninfo)
-	for name, conninfo := range map[string]string{"conninfo": b.Conninfo, "streaming_conninfo": b.StreamingConninfo} {
+	b.WALConninfo = cmp.Or(b.WALConninfo, b.WALStreamingConninfo, b.Conninfo)
+	b.WALStreamingConninfo = cmp.Or(b.WALStreamingConninfo, b.StreamingConninfo)
+	for name, conninfo := range map[string]string{
+		"conninfo": b.Conninfo, "streaming_conninfo": b.StreamingConninfo,
+		"wal_conninfo": b.WALConninfo, "wal_streaming_conninfo": b.WALStreamingConninfo,
+	} {
 		v, given := s.attributes[name]
 		if !given || v.broken {
 			continue

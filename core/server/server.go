@@ -58,12 +58,30 @@ func (s *Server) Connect(ctx context.Context) (*postgres.Conn, error) {
 	return postgres.Connect(ctx, s.Config.Conninfo.Reveal(), "barman")
 }
 
+// ConnectWAL opens a management connection to the host that WAL is received
+// from, which knows its slots and receivers. See SeparateWALHost.
+func (s *Server) ConnectWAL(ctx context.Context) (*postgres.Conn, error) {
+	return postgres.Connect(ctx, s.Config.WALConninfo.Reveal(), "barman")
+}
+
+// SeparateWALHost tells whether ConnectWAL leads elsewhere than Connect, as far
+// as the connection strings tell.
+func (s *Server) SeparateWALHost() bool { return s.Config.WALConninfo != s.Config.Conninfo }
+
 // ForStages is what the stages are told of the server.
 func (s *Server) ForStages() sdk.Server {
 	return sdk.Server{
 		Name: s.Name(), Directory: s.Config.Directories.Backup,
 		Conninfo: s.Config.Conninfo, StreamingConninfo: s.Config.StreamingConninfo,
 	}
+}
+
+// ForWALSource is what the WAL source is told of the server: the connections of
+// the host that WAL is received from.
+func (s *Server) ForWALSource() sdk.Server {
+	told := s.ForStages()
+	told.Conninfo, told.StreamingConninfo = s.Config.WALConninfo, s.Config.WALStreamingConninfo
+	return told
 }
 
 // BackupLine is the pipeline of base backups.

@@ -49,7 +49,7 @@ func (s *Server) WALSource(ctx context.Context) (WALSource, error) {
 	}
 	source := settings.WALSource
 	source.ApplicationName = cmp.Or(source.ApplicationName, receiverName)
-	source.Conninfo = cmp.Or(sdk.Secret(settings.Conninfo), s.Config.StreamingConninfo)
+	source.Conninfo = cmp.Or(sdk.Secret(settings.Conninfo), s.Config.WALStreamingConninfo)
 	return source, nil
 }
 

@@ -31,7 +31,7 @@ func (r *receiver) prepare(ctx context.Context) (sdk.ReceiveRequest, error) {
 }
 
 func readFacts(ctx context.Context, s *server.Server) (postgres.Facts, error) {
-	conn, err := s.Connect(ctx)
+	conn, err := s.ConnectWAL(ctx)
 	if err != nil {
 		return postgres.Facts{}, err
 	}
@@ -42,8 +42,9 @@ func readFacts(ctx context.Context, s *server.Server) (postgres.Facts, error) {
 	return facts, errors.Join(err, conn.Close())
 }
 
-// checkCluster makes sure that both connections lead to the cluster that the
-// catalogue is about.
+// checkCluster makes sure that the connections lead to the cluster that the
+// catalogue is about. facts are those of the host that WAL is received from; the
+// one of conninfo, if that is another, may be down when there are backups.
 func (r *receiver) checkCluster(ctx context.Context, facts postgres.Facts) error {
 	conn, err := r.server.ConnectReplication(ctx, r.source)
 	if err != nil {
@@ -54,12 +55,12 @@ func (r *receiver) checkCluster(ctx context.Context, facts postgres.Facts) error
 		return err
 	}
 	if system.ID != facts.SystemID {
-		return sdk.Errorf(sdk.Invalid, "conninfo of server %q leads to the cluster with system identifier %s, its WAL source to %s: both must be the same server",
-			r.server.Name(), facts.SystemID, system.ID)
+		return sdk.Errorf(sdk.Invalid, "%s of server %q leads to the cluster with system identifier %s, its WAL source to %s: both must be the same server",
+			r.askedThrough(), r.server.Name(), facts.SystemID, system.ID)
 	}
 	identity, err := r.server.Catalogue.ReadIdentity()
-	if sdk.KindOf(err) == sdk.NotFound {
-		return nil // no backup yet
+	if sdk.KindOf(err) == sdk.NotFound { // no backup yet
+		return r.checkPrimary(ctx, system)
 	}
 	if err != nil {
 		return err
@@ -67,6 +68,35 @@ func (r *receiver) checkCluster(ctx context.Context, facts postgres.Facts) error
 	if identity.SystemID != system.ID {
 		return sdk.Errorf(sdk.Invalid, "server %q has the system identifier %s, its backups are of %s: correct conninfo, "+
 			"or give the other cluster a server block of its own", r.server.Name(), system.ID, identity.SystemID)
+	}
+	return nil
+}
+
+// askedThrough is the setting that leads to where WAL is asked about.
+func (r *receiver) askedThrough() string {
+	if r.server.SeparateWALHost() {
+		return "wal_conninfo"
+	}
+	return "conninfo"
+}
+
+// checkPrimary holds a host of its own for WAL against the server that is backed
+// up, as long as no backup tells which cluster that is.
+func (r *receiver) checkPrimary(ctx context.Context, system postgres.System) error {
+	if !r.server.SeparateWALHost() {
+		return nil
+	}
+	conn, err := r.server.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	facts, err := conn.Facts(ctx)
+	if err = errors.Join(err, conn.Close()); err != nil {
+		return err
+	}
+	if facts.SystemID != system.ID {
+		return sdk.Errorf(sdk.Invalid, "conninfo of server %q leads to the cluster with system identifier %s, its WAL source to %s: "+
+			"WAL must be received from the same server or from a standby of it", r.server.Name(), facts.SystemID, system.ID)
 	}
 	return nil
 }

@@ -120,7 +120,7 @@ func (r *receiver) receive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.server.Engine.Receive(ctx, r.server.ForStages(), r.server.Stage(*r.server.Config.WAL.Source), request, func(p sdk.WALProgress) {
+	return r.server.Engine.Receive(ctx, r.server.ForWALSource(), r.server.Stage(*r.server.Config.WAL.Source), request, func(p sdk.WALProgress) {
 		r.worked = true
 		if p.Flushed > r.flushed {
 			r.progressed, r.flushed = true, p.Flushed

@@ -92,7 +92,7 @@ type position struct {
 }
 
 func whereServerIs(ctx context.Context, s *server.Server, source server.WALSource) (position, error) {
-	conn, err := s.Connect(ctx)
+	conn, err := s.ConnectWAL(ctx)
 	if err != nil {
 		return position{}, err
 	}

@@ -44,6 +44,9 @@ server "main" {
   conninfo           = "host=pg user=barman dbname=postgres password=${env("PGPASSWORD")}"
   streaming_conninfo = "postgresql://streaming:hunter2@pg/postgres?sslmode=require"
 
+  wal_conninfo           = "host=standby user=barman password=hunter2"
+  wal_streaming_conninfo = "host=standby user=streaming password=hunter2"
+
   backup {
     source "pgbasebackup" {
       checkpoint = "fast"
