@@ -35,6 +35,8 @@ type run struct {
 	options Options
 	backup  *catalogue.Backup
 	facts   postgres.Facts
+	line    pipeline.Line
+	copying *pipeline.Backup
 	begun   time.Time
 	lost    []pipeline.Lost
 	suffix  string // of the stored tar files
@@ -60,28 +62,28 @@ func Run(ctx context.Context, s *server.Server, options Options) (*catalogue.Bac
 	if err := warnOfReceiver(s); err != nil {
 		return nil, err
 	}
-	// A setting that a plugin refuses is no failed backup.
-	if err := s.Engine.Check(ctx, s.ForStages(), required(s.BackupLine())...); err != nil {
+	r := &run{server: s, options: options, facts: facts, begun: time.Now()}
+	// A setting that a plugin refuses is no failed backup: there is no backup yet.
+	if err := r.open(ctx); err != nil {
 		return nil, err
 	}
+	defer r.copying.Close()
 	lock, err := s.Catalogue.Lock(catalogue.LockBackup)
 	if err != nil {
 		return nil, err
 	}
-	r := &run{server: s, options: options, facts: facts, begun: time.Now()}
 	err = r.locked(ctx)
 	return r.backup, errors.Join(err, lock.Release())
 }
 
-// required are the stages without which there is no backup.
-func required(line pipeline.Line) []pipeline.Stage {
-	stages := append([]pipeline.Stage{line.Source}, line.Transforms...)
-	for _, sink := range line.Sinks {
-		if !sink.Optional {
-			stages = append(stages, sink)
-		}
+// open starts the plugins.
+func (r *run) open(ctx context.Context) (err error) {
+	r.line = r.server.BackupLine()
+	if r.options.Jobs > 0 {
+		r.line.Lanes = r.options.Jobs
 	}
-	return stages
+	r.copying, err = r.server.Engine.OpenBackup(ctx, r.line)
+	return err
 }
 
 // warnOfReceiver tells of what keeps the backup from ever becoming complete.
@@ -168,28 +170,24 @@ func (r *run) describe() {
 
 // copy runs the pipeline. The receipts are durable when it returns.
 func (r *run) copy(ctx context.Context) (sdk.BackupResult, error) {
-	line := r.server.BackupLine()
-	if r.options.Jobs > 0 {
-		line.Lanes = r.options.Jobs
-	}
-	receipts, err := r.server.Catalogue.NewReceipts(r.backup.ID, header(line))
+	receipts, err := r.server.Catalogue.NewReceipts(r.backup.ID, header(r.line))
 	if err != nil {
 		return sdk.BackupResult{}, err
 	}
-	result, err := r.server.Engine.Backup(ctx, line, sdk.BackupRequest{
+	result, err := r.copying.Run(ctx, sdk.BackupRequest{
 		Prefix: prefix(r.backup.ID),
 		Label:  fmt.Sprintf("Barman backup %s %s", r.server.Name(), r.backup.ID),
-		Layout: r.layout(line),
+		Layout: r.layout(r.line),
 	}, pipeline.Observer{
 		Progress: r.options.Progress,
 		Receipts: func(stored []sdk.Receipt) error { return r.keep(receipts, stored) },
 		Lost: func(l pipeline.Lost) {
 			r.lost = append(r.lost, l)
-			r.server.Logger.Warn("an optional sink failed, the backup goes on without it", "backup", r.backup.ID, "sink", line.Sinks[l.Sink].Name, "reason", l.Reason)
+			r.server.Logger.Warn("an optional sink failed, the backup goes on without it", "backup", r.backup.ID, "sink", r.line.Sinks[l.Sink].Name, "reason", l.Reason)
 		},
 	})
 	if err == nil {
-		err = r.doubt(line, result)
+		err = r.doubt(r.line, result)
 	}
 	if err != nil {
 		return result, errors.Join(err, receipts.Abort())

@@ -40,6 +40,10 @@ func (s *site) take(options Options) (*catalogue.Backup, error) {
 		VersionNum: 150004, SystemID: "7000000000000000001", SegmentSize: 1 << 20, DataDirectory: "/srv/pg",
 		Tablespaces: []postgres.Tablespace{{Name: "side", OID: 16400, Location: "/srv/side"}},
 	}}
+	if err := r.open(s.t.Context()); err != nil {
+		return nil, err
+	}
+	defer r.copying.Close()
 	err := r.locked(s.t.Context())
 	return r.backup, err
 }

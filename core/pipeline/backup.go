@@ -27,16 +27,33 @@ func (o Observer) progress(objects, bytes, expected int64) {
 	}
 }
 
-// Backup runs source → transforms → sinks. When it returns nil, every object is
-// durable in every sink that was not lost, and every receipt was handed to
-// observe. The error names the stage that was the cause (see Failure); it is of
-// kind Cancelled when ctx ended.
-func (e *Engine) Backup(ctx context.Context, line Line, request sdk.BackupRequest, observe Observer) (sdk.BackupResult, error) {
+// Backup is a pipeline source → transforms → sinks whose plugins run and have
+// taken their settings.
+type Backup struct {
+	engine *Engine
+	line   Line
+	nodes  []*node
+}
+
+// OpenBackup starts the plugins of a line, which learn of nothing to do yet. The
+// caller must Close it.
+func (e *Engine) OpenBackup(ctx context.Context, line Line) (*Backup, error) {
 	nodes, err := e.launch(ctx, line.Server, append(append([]Stage{line.Source}, line.Transforms...), line.Sinks...)...)
 	if err != nil {
-		return sdk.BackupResult{}, err
+		return nil, err
 	}
-	defer stop(nodes)
+	return &Backup{e, line, nodes}, nil
+}
+
+// Close stops the plugins.
+func (b *Backup) Close() { stop(b.nodes) }
+
+// Run copies the server, once. When it returns nil, every object is durable in
+// every sink that was not lost, and every receipt was handed to observe. The
+// error names the stage that was the cause (see Failure); it is of kind
+// Cancelled when ctx ended.
+func (b *Backup) Run(ctx context.Context, request sdk.BackupRequest, observe Observer) (sdk.BackupResult, error) {
+	e, line, nodes := b.engine, b.line, b.nodes
 	source, transforms, sinks := nodes[0], nodes[1:1+len(line.Transforms)], nodes[1+len(line.Transforms):]
 	store := e.toStore(line, transforms, sinks, false)
 	source.lanes = host.Lanes{Outputs: store.entrance, NoRing: e.noRing}
@@ -60,7 +77,7 @@ func (e *Engine) Backup(ctx context.Context, line Line, request sdk.BackupReques
 	}
 	store.observe(nodes[len(transforms)], observe)
 	r, _ := e.begin(runCtx, nodes)
-	err = interrupted(runCtx, r.wait())
+	err := interrupted(runCtx, r.wait())
 	if failed != nil {
 		return result, failed
 	}

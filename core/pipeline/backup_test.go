@@ -47,7 +47,7 @@ func TestABackupComesBackAsItWent(t *testing.T) {
 			l := line(source(values{"objects": objects, "size": size}), posix(t.TempDir()))
 			var receipts []sdk.Receipt
 			var last pipeline.Progress
-			result, err := e.Backup(t.Context(), l, request, pipeline.Observer{
+			result, err := backup(t.Context(), e, l, request, pipeline.Observer{
 				Progress: func(p pipeline.Progress) { last = p },
 				Receipts: func(r []sdk.Receipt) error { receipts = append(receipts, r...); return nil },
 			})
@@ -75,7 +75,7 @@ func TestABackupComesBackAsItWent(t *testing.T) {
 func TestARestoreFillsAnotherSink(t *testing.T) {
 	e := plugintest.NewEngine(t)
 	l := line(source(values{"objects": 5}), posix(t.TempDir()))
-	if _, err := e.Backup(t.Context(), l, request, pipeline.Observer{}); err != nil {
+	if _, err := backup(t.Context(), e, l, request, pipeline.Observer{}); err != nil {
 		t.Fatal(err)
 	}
 	target := t.TempDir()
@@ -101,7 +101,7 @@ func TestARestoreFillsAnotherSink(t *testing.T) {
 func TestFindListsWhatIsStored(t *testing.T) {
 	e := plugintest.NewEngine(t)
 	l := line(source(values{"objects": 12}), posix(t.TempDir()))
-	if _, err := e.Backup(t.Context(), l, request, pipeline.Observer{}); err != nil {
+	if _, err := backup(t.Context(), e, l, request, pipeline.Observer{}); err != nil {
 		t.Fatal(err)
 	}
 	found, err := e.Find(t.Context(), l.Server, l.Sinks[0], "base/1/data/object-000", "base/1/data/object-0011", "nothing")
@@ -121,7 +121,7 @@ func TestTwoPipelinesRunAtOnceOnOneEngine(t *testing.T) {
 	var group errgroup.Group
 	for _, l := range []pipeline.Line{first, second} {
 		group.Go(func() error {
-			_, err := e.Backup(t.Context(), l, request, pipeline.Observer{})
+			_, err := backup(t.Context(), e, l, request, pipeline.Observer{})
 			return err
 		})
 	}
@@ -158,7 +158,7 @@ func TestAFailureNamesTheStageThatWasItsCause(t *testing.T) {
 				t.Fatal(err)
 			}
 			e := plugintest.NewEngine(t, strange)
-			_, err := e.Backup(t.Context(), test.line, request, pipeline.Observer{})
+			_, err := backup(t.Context(), e, test.line, request, pipeline.Observer{})
 			t.Log(err)
 			wantFailure(t, err, test.stage, test.kind, test.parts...)
 		})
@@ -179,7 +179,7 @@ func TestAStageThatIsKilledIsTheCause(t *testing.T) {
 		t.Run(label, func(t *testing.T) {
 			e := plugintest.NewEngine(t)
 			store := t.TempDir()
-			_, err := e.Backup(t.Context(), line(source(values{"objects": 1, "endless": true}), posix(store)), request,
+			_, err := backup(t.Context(), e, line(source(values{"objects": 1, "endless": true}), posix(store)), request,
 				pipeline.Observer{Progress: killWhenFlowing(e, label, new(sync.Once))})
 			if err == nil || err.Error() != label+": stopped unexpectedly: signal: killed" {
 				t.Errorf("%v", err)
@@ -200,7 +200,7 @@ func TestACancelledBackupLeavesNothingVisible(t *testing.T) {
 	store := t.TempDir()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	reason := errors.New("interrupted by the operator")
-	_, err := e.Backup(ctx, line(source(values{"objects": 3, "endless": true}), posix(store)), request, pipeline.Observer{
+	_, err := backup(ctx, e, line(source(values{"objects": 3, "endless": true}), posix(store)), request, pipeline.Observer{
 		Progress: func(p pipeline.Progress) {
 			if p.Bytes > 4<<20 {
 				cancel(reason)
@@ -223,7 +223,7 @@ func TestABackupThatIsCancelledBeforeItBeginsStartsNothingForLong(t *testing.T) 
 	e := plugintest.NewEngine(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := e.Backup(ctx, line(source(values{"objects": 3, "endless": true}), posix(t.TempDir())), request, pipeline.Observer{})
+	_, err := backup(ctx, e, line(source(values{"objects": 3, "endless": true}), posix(t.TempDir())), request, pipeline.Observer{})
 	if sdk.KindOf(err) != sdk.Cancelled {
 		t.Errorf("%v", err)
 	}
@@ -233,7 +233,7 @@ func TestReceiptsThatCannotBeKeptStopTheBackup(t *testing.T) {
 	e := plugintest.NewEngine(t)
 	full := errors.New("no space left for receipts")
 	calls := 0
-	_, err := e.Backup(t.Context(), line(source(values{"objects": 800, "size": 10, "endless": true}), posix(t.TempDir())), request, pipeline.Observer{
+	_, err := backup(t.Context(), e, line(source(values{"objects": 800, "size": 10, "endless": true}), posix(t.TempDir())), request, pipeline.Observer{
 		Receipts: func([]sdk.Receipt) error { calls++; return full },
 	})
 	if !errors.Is(err, full) || calls != 1 {
@@ -252,7 +252,7 @@ func TestAnOptionalSinkThatDoesNotStartIsDoneWithout(t *testing.T) {
 				l := line(source(values{"objects": 4}), sinks...)
 				var lost []pipeline.Lost
 				outputs := map[int]int{}
-				_, err := e.Backup(t.Context(), l, request, pipeline.Observer{
+				_, err := backup(t.Context(), e, l, request, pipeline.Observer{
 					Lost: func(l pipeline.Lost) { lost = append(lost, l) },
 					Receipts: func(receipts []sdk.Receipt) error {
 						for _, r := range receipts {
@@ -299,7 +299,7 @@ func TestAnOptionalSinkThatIsLostIsDoneWithout(t *testing.T) {
 			if test.kill {
 				observe.Progress = killWhenFlowing(e, `sink "faulty"`, new(sync.Once))
 			}
-			if _, err := e.Backup(t.Context(), l, request, observe); err != nil {
+			if _, err := backup(t.Context(), e, l, request, observe); err != nil {
 				t.Fatal(err)
 			}
 			if len(lost) != 1 || lost[0].Sink != 1 {
@@ -322,7 +322,7 @@ func TestABackupIntoNothingIsAnError(t *testing.T) {
 		"the only one lost": line(source(values{}), optional(faulty(values{"takes": 1}))),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, err := e.Backup(t.Context(), l, request, pipeline.Observer{}); err == nil {
+			if _, err := backup(t.Context(), e, l, request, pipeline.Observer{}); err == nil {
 				t.Error("no error")
 			} else {
 				t.Log(err)

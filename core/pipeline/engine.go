@@ -56,26 +56,25 @@ type node struct {
 }
 
 // launch starts and configures all stages, side by side. An optional one that
-// does not start is absent. The caller must stop them.
+// does not start is absent; what is wrong with the others comes back at once.
+// The caller must stop them.
 func (e *Engine) launch(ctx context.Context, server sdk.Server, stages ...Stage) ([]*node, error) {
-	nodes := make([]*node, len(stages))
-	var group errgroup.Group
+	nodes, failures := make([]*node, len(stages)), make([]error, len(stages))
+	var group sync.WaitGroup
 	for i, s := range stages {
-		group.Go(func() error {
+		group.Go(func() {
 			n := &node{Stage: s, ended: make(chan struct{})}
 			nodes[i] = n
-			err := e.start(ctx, server, n)
-			if err != nil && s.Optional {
+			switch err := e.start(ctx, server, n); {
+			case err != nil && s.Optional:
 				n.absent = err
-				return nil
+			case err != nil:
+				failures[i] = &Failure{Stage: s.label(), Err: err}
 			}
-			if err != nil {
-				return &Failure{Stage: s.label(), Err: err}
-			}
-			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
+	group.Wait()
+	if err := errors.Join(failures...); err != nil {
 		stop(nodes)
 		return nil, err
 	}
@@ -221,13 +220,9 @@ func (e *Engine) Describe(ctx context.Context, kind, name string) (host.Descript
 // Check starts and configures every stage of a line, and stops them again. All
 // that is wrong comes back at once.
 func (e *Engine) Check(ctx context.Context, server sdk.Server, stages ...Stage) error {
-	var errs []error
-	for _, s := range stages {
-		nodes, err := e.launch(ctx, server, s)
-		stop(nodes)
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
+	nodes, err := e.launch(ctx, server, stages...)
+	stop(nodes)
+	return err
 }
 
 var _ Launcher = stage.Launcher{}

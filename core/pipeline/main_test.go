@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -162,3 +163,13 @@ func diff(t *testing.T, want, got any) {
 }
 
 func contains(text, part string) bool { return strings.Contains(text, part) }
+
+// backup opens a pipeline and runs it.
+func backup(ctx context.Context, e *plugintest.Engine, line pipeline.Line, request sdk.BackupRequest, observe pipeline.Observer) (sdk.BackupResult, error) {
+	opened, err := e.OpenBackup(ctx, line)
+	if err != nil {
+		return sdk.BackupResult{}, err
+	}
+	defer opened.Close()
+	return opened.Run(ctx, request, observe)
+}

@@ -11,14 +11,12 @@ var everyone = []string{"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ
 // A plugin that talks to something sees what its libraries read for that:
 // variables with these prefixes, by kind and, for sinks, by name.
 var prefixes = map[string][]string{
-	"source":      {"PG", "SSL_CERT_", "KRB5", "SSH_AUTH_SOCK"},
-	"sink":        {"SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"},
-	"sink s3":     {"AWS_"},
-	"sink azure":  {"AZURE_"},
-	"sink gcs":    {"GOOGLE_", "CLOUDSDK_"},
-	"transform":   nil,
-	"hook":        {"BARMAN_"},
-	"hook script": nil,
+	"source":     {"PG", "SSL_CERT_", "KRB5", "SSH_AUTH_SOCK"},
+	"sink":       {"SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"},
+	"sink s3":    {"AWS_"},
+	"sink azure": {"AZURE_"},
+	"sink gcs":   {"GOOGLE_", "CLOUDSDK_"},
+	"hook":       {"BARMAN_"},
 }
 
 // memoryLimits keeps the garbage collectors of a pipeline's processes together
