@@ -5,44 +5,16 @@ import (
 	"errors"
 	"io"
 	"os"
+
+	"github.com/barman-go/barman/sdk/codec"
 )
 
-// magic is how a compressed file begins.
-type magic struct {
-	name   string
-	prefix string
-}
-
-func magics() []magic {
-	return []magic{
-		{"bzip2", "BZh"},
-		{"gzip", "\x1f\x8b\x08"},
-		{"lz4", "\x04\x22\x4d\x18"},
-		{"snappy", "\xff\x06\x00\x00sNaPpY"},
-		{"xz", "\xfd7zXZ\x00"},
-		{"zstd", "\x28\xb5\x2f\xfd"},
-	}
-}
+// customCompression is the name under which files compressed by a command of
+// the user's are recorded.
+const customCompression = "custom"
 
 func knownCompression(name string) bool {
-	for _, m := range magics() {
-		if m.name == name {
-			return true
-		}
-	}
-	return name == ""
-}
-
-// DetectCompression returns the name of the algorithm that made a file with
-// this beginning, or nothing. Ten bytes are enough. WAL itself begins with none
-// of these.
-func DetectCompression(beginning []byte) string {
-	for _, m := range magics() {
-		if bytes.HasPrefix(beginning, []byte(m.prefix)) {
-			return m.name
-		}
-	}
-	return ""
+	return name == "" || name == customCompression || codec.Known(name)
 }
 
 // detectEncryption recognises an OpenPGP message (RFC 9580, sections 4.2, 5.1
@@ -80,5 +52,5 @@ func identify(f *os.File) (compression, encryption string, err error) {
 	if encryption = detectEncryption(beginning[:n]); encryption != "" {
 		return "", encryption, nil
 	}
-	return DetectCompression(beginning[:n]), "", nil
+	return codec.Detect(beginning[:n]), "", nil
 }

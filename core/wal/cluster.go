@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
@@ -42,7 +43,7 @@ func storedHeader(path string) (wal.PageHeader, bool) {
 		return wal.PageHeader{}, false
 	}
 	defer stored.Close()
-	plain, _, err := decoded(stored)
+	plain, _, err := codec.Decoded(stored)
 	if err != nil {
 		return wal.PageHeader{}, false
 	}

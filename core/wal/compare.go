@@ -8,8 +8,8 @@ import (
 	"io"
 	"io/fs"
 
-	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/host"
 )
 
@@ -112,11 +112,11 @@ func (r *run) read(ctx context.Context, files []*file, sink int, found map[*file
 func liken(stored, delivered io.Reader) (likeness, error) {
 	a := &source{r: stored}
 	b := &source{r: delivered}
-	left, _, err := decoded(a)
+	left, _, err := codec.Decoded(a)
 	if err == nil {
 		defer left.Close()
 		var right io.ReadCloser
-		if right, _, err = decoded(b); err == nil {
+		if right, _, err = codec.Decoded(b); err == nil {
 			defer right.Close()
 			return likenBytes(left, right, a, b)
 		}
@@ -187,12 +187,12 @@ func (r *run) noteStored(ctx context.Context, f *file) error {
 
 // measure notes size and compression of the stored bytes.
 func (f *file) measure(stored io.Reader) error {
-	beginning := make([]byte, magicSize)
+	beginning := make([]byte, codec.MagicSize)
 	n, err := io.ReadFull(stored, beginning)
 	if err != nil && !ended(err) {
 		return err
 	}
 	rest, err := io.Copy(io.Discard, stored)
-	f.size, f.storedCompression = int64(n)+rest, catalogue.DetectCompression(beginning[:n])
+	f.size, f.storedCompression = int64(n)+rest, codec.Detect(beginning[:n])
 	return err
 }

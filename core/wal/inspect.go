@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/barman-go/barman/core/durable"
+	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
@@ -90,11 +91,8 @@ func (r *run) examine(f *file, content *os.File) error {
 	if f.info.Size() == 0 {
 		return incomplete{"it is empty"}
 	}
-	plain, compression, err := decoded(content)
+	plain, compression, err := codec.Decoded(content)
 	f.compression = compression
-	if compression == "xz" {
-		return examineXZ(f.info.Size(), content)
-	}
 	if err != nil {
 		return undecodable(err)
 	}
@@ -152,23 +150,6 @@ func undecodable(err error) error {
 		return incomplete{"its compressed data ends early"}
 	}
 	return fmt.Errorf("its compressed data is damaged: %w", err)
-}
-
-// examineXZ looks for the end of an xz stream (the .xz file format, section
-// 2.1.2.4), all that can be told of one without decompressing it.
-func examineXZ(size int64, content io.ReaderAt) error {
-	const least = 32 // bytes of an xz file that holds nothing
-	footer := make([]byte, 2)
-	if size < least {
-		return incomplete{"its compressed data ends early"}
-	}
-	if _, err := content.ReadAt(footer, size-2); err != nil {
-		return err
-	}
-	if string(footer) != "YZ" {
-		return incomplete{"its compressed data ends early"}
-	}
-	return nil
 }
 
 // examineText checks a history or backup history file: text whose last line is

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
@@ -122,7 +123,7 @@ func (s *site) raw(name string) []byte {
 
 func (s *site) plain(content []byte) []byte {
 	s.t.Helper()
-	r, _, err := decoded(bytes.NewReader(content))
+	r, _, err := codec.Decoded(bytes.NewReader(content))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -1,0 +1,91 @@
+// Package codec reads and writes the compression formats that PostgreSQL's
+// backup tools use, as streams. All formats are those of the tools of the same
+// name, in both directions.
+package codec
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/barman-go/barman/sdk"
+)
+
+// The names of the codecs.
+const (
+	Gzip = "gzip"
+	// Pigz is gzip by another name: a tool that makes the same format on several
+	// cores. It is never detected.
+	Pigz   = "pigz"
+	Bzip2  = "bzip2"
+	XZ     = "xz"
+	LZ4    = "lz4" // the frame format
+	Zstd   = "zstd"
+	Snappy = "snappy" // the framing format
+)
+
+// Names returns the names of all codecs.
+func Names() []string { return []string{Gzip, Pigz, Bzip2, XZ, LZ4, Zstd, Snappy} }
+
+// Known tells whether a codec has this name.
+func Known(name string) bool { return slices.Contains(Names(), name) }
+
+// MagicSize is how many bytes of a file Detect needs at most.
+const MagicSize = 10
+
+// snappyIdentifier is the chunk with which snappy's framing format begins.
+const snappyIdentifier = "\xff\x06\x00\x00sNaPpY"
+
+// magic is how what a codec made begins.
+type magic struct {
+	codec string
+	// loose is how many values the first byte may take, from the prefix's on.
+	loose  byte
+	prefix string
+}
+
+// magics includes zstd's skippable frames (RFC 8878, section 3.1.2), with which
+// files of the parallel tools begin.
+func magics() [7]magic {
+	return [...]magic{
+		{Bzip2, 1, "BZh"},
+		{Gzip, 1, "\x1f\x8b\x08"},
+		{LZ4, 1, "\x04\x22\x4d\x18"},
+		{Snappy, 1, snappyIdentifier},
+		{XZ, 1, "\xfd7zXZ\x00"},
+		{Zstd, 1, "\x28\xb5\x2f\xfd"},
+		{Zstd, 16, "\x50\x2a\x4d\x18"},
+	}
+}
+
+// begins tells whether the magic and b are the same as far as both go.
+func (m magic) begins(b []byte) bool {
+	n := min(len(b), len(m.prefix))
+	return n > 0 && b[0]-m.prefix[0] < m.loose && string(b[1:n]) == m.prefix[1:n]
+}
+
+// Detect returns the name of the codec that made a file with this beginning, or
+// nothing. MagicSize bytes are enough; a shorter file is given whole. WAL and the
+// other files of PostgreSQL begin with none of the formats' magic numbers.
+func Detect(beginning []byte) string {
+	for _, m := range magics() {
+		if len(beginning) >= len(m.prefix) && m.begins(beginning) {
+			return m.codec
+		}
+	}
+	return ""
+}
+
+// DetectCut returns the name of the codec within whose magic number a file ends
+// that holds no more than these bytes, or nothing. An empty file is none.
+func DetectCut(whole []byte) string {
+	for _, m := range magics() {
+		if len(whole) < len(m.prefix) && m.begins(whole) {
+			return m.codec
+		}
+	}
+	return ""
+}
+
+func unknown(name string) error {
+	return sdk.Errorf(sdk.Invalid, "%q is not a codec; use one of %s", name, strings.Join(Names(), ", "))
+}
