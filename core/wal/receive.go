@@ -3,6 +3,7 @@ package wal
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -29,6 +30,14 @@ const (
 	defaultGiveUpAfter = 5 * time.Minute
 )
 
+// lookAgain is how often a receiver that no commit waits for looks whether it
+// has become a synchronous standby, for which WAL must be durable at once.
+const lookAgain = 10 * time.Second
+
+// errNowSynchronous ends a connection that is to be made again as that of a
+// synchronous standby.
+var errNowSynchronous = errors.New("synchronous_standby_names names the receiver now")
+
 // Receive receives WAL into the server's streaming directory until ctx ends,
 // which is no error, or something fails. A connection that worked and is lost is
 // made again with growing pauses, after the same checks as the first one.
@@ -51,7 +60,7 @@ func Receive(ctx context.Context, s *server.Server, options ReceiveOptions) erro
 	if options.GiveUpAfter == 0 {
 		options.GiveUpAfter = defaultGiveUpAfter
 	}
-	r := &receiver{server: s, source: source, options: options}
+	r := &receiver{server: s, source: source, options: options, lookAgain: lookAgain}
 	return errors.Join(r.run(ctx), lock.Release())
 }
 
@@ -64,6 +73,8 @@ type receiver struct {
 	server  *server.Server
 	source  server.WALSource
 	options ReceiveOptions
+	// lookAgain is the constant of that name, but in tests.
+	lookAgain time.Duration
 
 	worked     bool    // a connection was made
 	progressed bool    // more WAL came over the last one
@@ -79,6 +90,10 @@ func (r *receiver) run(ctx context.Context) error {
 		err := r.receive(ctx)
 		if ctx.Err() != nil && (err == nil || sdk.KindOf(err) == sdk.Cancelled) {
 			return nil
+		}
+		if errors.Is(err, errNowSynchronous) {
+			r.server.Logger.Info("commits wait for this receiver from now on: WAL is made durable as soon as it comes")
+			continue
 		}
 		if err == nil || !r.worthAnother(err) {
 			return err
@@ -120,16 +135,50 @@ func (r *receiver) receive(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return r.server.Engine.Receive(ctx, r.server.ForWALSource(), r.server.Stage(*r.server.Config.WAL.Source), request, func(p sdk.WALProgress) {
-		r.worked = true
-		if p.Flushed > r.flushed {
-			r.progressed, r.flushed = true, p.Flushed
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel(nil)
+	if !request.Synchronous {
+		watching.Go(func() { r.watch(ctx, cancel) })
+	}
+	err = r.server.Engine.Receive(ctx, r.server.ForWALSource(), r.server.Stage(*r.server.Config.WAL.Source), request, r.report)
+	if cause := context.Cause(ctx); errors.Is(cause, errNowSynchronous) && (err == nil || sdk.KindOf(err) == sdk.Cancelled) {
+		return cause
+	}
+	return err
+}
+
+func (r *receiver) report(p sdk.WALProgress) {
+	r.worked = true
+	if p.Flushed > r.flushed {
+		r.progressed, r.flushed = true, p.Flushed
+	}
+	if p.Finished != "" {
+		r.server.Logger.Debug("WAL received", "file", p.Finished)
+	}
+	if r.options.Progress != nil {
+		r.options.Progress(p)
+	}
+}
+
+// watch ends the connection once commits wait for the receiver: nothing in the
+// replication protocol tells of it. A server that cannot be asked is asked again.
+func (r *receiver) watch(ctx context.Context, end context.CancelCauseFunc) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(r.lookAgain):
 		}
-		if p.Finished != "" {
-			r.server.Logger.Debug("WAL received", "file", p.Finished)
+		facts, err := readFacts(ctx, r.server)
+		if err != nil {
+			r.server.Logger.Debug("whether commits wait for the receiver is not known", "error", err)
+			continue
 		}
-		if r.options.Progress != nil {
-			r.options.Progress(p)
+		if waitsFor(facts.SynchronousStandbyNames, r.source.ApplicationName) {
+			end(errNowSynchronous)
+			return
 		}
-	})
+	}
 }

@@ -131,6 +131,35 @@ func TestWALIsReceivedAndArchivedWhileTheServerLivesAndDies(t *testing.T) {
 	}
 }
 
+func TestAReceiverBecomesASynchronousStandbyWhileItRuns(t *testing.T) {
+	c := pgtest.Start(t, pgtest.Options{Major: 15, SegmentSizeMB: 1})
+	s := streamingSite(t, c, `source "pgreceivewal" { status_interval = "50s" }
+sink "posix" {}`)
+	source, err := s.WALSource(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &receiver{server: s.Server, source: source, options: ReceiveOptions{GiveUpAfter: time.Minute}, lookAgain: 100 * time.Millisecond}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.run(ctx) }()
+	c.Wait("SELECT EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming')")
+	c.Exec("ALTER SYSTEM SET synchronous_standby_names = 'barman_receive_wal'")
+	c.Exec("SELECT pg_reload_conf()")
+	conn := c.Connect()
+	soon, cancel := context.WithTimeout(t.Context(), 30*time.Second) // before the status interval
+	defer cancel()
+	for i := range 5 {
+		if _, err := conn.Exec(soon, fmt.Sprintf("CREATE TABLE t%d ()", i)); err != nil {
+			t.Fatalf("the commit did not return: %v", err)
+		}
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("the receiver ended with %v", err)
+	}
+}
+
 func TestAReceiverStopsWhenToldTo(t *testing.T) {
 	c := pgtest.Start(t, pgtest.Options{Major: 15, SegmentSizeMB: 1})
 	s := streamingSite(t, c, streamLine)

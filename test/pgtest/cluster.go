@@ -63,7 +63,8 @@ func Start(t testing.TB, o Options) *Cluster {
 }
 
 // StartExisting starts the cluster in dataDir, a restored one, after giving it to whom PostgreSQL runs as, and waits until
-// it lets clients in. The settings win over what its configuration files say, as do port and socket directory.
+// it lets clients in. The settings win over what its configuration files say, as do port and socket directory; the port is
+// a free one unless the settings say "port".
 func StartExisting(t testing.TB, major int, dataDir string, settings map[string]string) *Cluster {
 	t.Helper()
 	c, err := TryStart(t, major, dataDir, settings)
@@ -83,6 +84,14 @@ func TryStart(t testing.TB, major int, dataDir string, settings map[string]strin
 		c.auth = "scram-sha-256"
 	}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if name == "port" {
+			port, err := strconv.Atoi(settings[name])
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Port = port
+			continue
+		}
 		c.settings = append(c.settings, name+"="+settings[name])
 	}
 	return c, c.start()
