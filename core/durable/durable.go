@@ -46,7 +46,7 @@ func CopyFile(from, to string, mode fs.FileMode) (err error) {
 		if _, err := io.Copy(r.file, source); err != nil {
 			return err
 		}
-		return os.Chtimes(r.file.Name(), info.ModTime(), info.ModTime())
+		return r.SetModTime(info.ModTime())
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const temporarySuffix = ".tmp"
@@ -92,10 +93,32 @@ func escape(text string) string {
 // Write appends to the file.
 func (r *Replacement) Write(p []byte) (int, error) { return r.file.Write(p) }
 
+// ReadAt reads what was written.
+func (r *Replacement) ReadAt(p []byte, at int64) (int, error) { return r.file.ReadAt(p, at) }
+
+// SetModTime sets the file's time of modification, once all is written.
+func (r *Replacement) SetModTime(t time.Time) error { return os.Chtimes(r.file.Name(), t, t) }
+
+// Temporary is the file's path until it is committed.
+func (r *Replacement) Temporary() string { return r.file.Name() }
+
 // Commit makes the file durable under its name: fsync, rename, fsync of the
 // directory. After an error the old file is there, and the new one gone; if only
 // the last step failed, the new one may be there.
 func (r *Replacement) Commit() error {
+	err := r.finish(os.Rename)
+	if errors.Is(err, fs.ErrExist) { // a directory
+		return errors.Join(err, r.Abort())
+	}
+	return err
+}
+
+// CommitNew is Commit for a name that must be free. If it is taken the error is
+// fs.ErrExist, and the file, which is durable then, goes on to exist beside it:
+// the caller decides what becomes of it, and ends with Commit or Abort.
+func (r *Replacement) CommitNew() error { return r.finish(RenameNew) }
+
+func (r *Replacement) finish(rename func(from, to string) error) error {
 	err := r.file.Chmod(r.mode)
 	if err == nil {
 		err = r.file.Sync()
@@ -104,7 +127,10 @@ func (r *Replacement) Commit() error {
 		return errors.Join(err, r.Abort())
 	}
 	// It is held until it has its name, or it could be swept away.
-	if err := os.Rename(r.file.Name(), r.path); err != nil {
+	switch err := rename(r.file.Name(), r.path); {
+	case errors.Is(err, fs.ErrExist):
+		return err
+	case err != nil:
 		return errors.Join(err, r.Abort())
 	}
 	if err := r.file.Close(); err != nil {

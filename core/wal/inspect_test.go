@@ -210,7 +210,7 @@ func TestNothingInTheErrorsDirectoryIsOverwritten(t *testing.T) {
 		if err := os.WriteFile(path, []byte{byte(i)}, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		aside, err := moveAside(path, to, "unknown", now)
+		aside, err := moveAside(path, filepath.Base(path), to, "unknown", now)
 		if err != nil {
 			t.Fatal(err)
 		}
