@@ -56,6 +56,12 @@ type Hook struct {
 // String names the stage as in: sink "s3".
 func (s Stage) String() string { return fmt.Sprintf("%s %q", s.Kind, s.Name) }
 
+// Has tells whether a setting is written in the stage's block.
+func (s Stage) Has(setting string) bool {
+	found, _, _ := s.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: setting}}})
+	return found != nil && found.Attributes[setting] != nil
+}
+
 // reserved are the settings of a stage's block that are the core's.
 func (s Stage) reserved() []string {
 	switch s.Kind {

@@ -139,6 +139,18 @@ func (r *Replacement) finish(rename func(from, to string) error) error {
 	return SyncDirectory(filepath.Dir(r.path))
 }
 
+// Publish gives the file its name without making it durable: for what can be had
+// again after a crash of the machine. After an error the old file is there.
+func (r *Replacement) Publish() error {
+	if err := r.file.Chmod(r.mode); err != nil {
+		return errors.Join(err, r.Abort())
+	}
+	if err := os.Rename(r.file.Name(), r.path); err != nil {
+		return errors.Join(err, r.Abort())
+	}
+	return r.file.Close()
+}
+
 // Abort leaves the old file as it is.
 func (r *Replacement) Abort() error {
 	return errors.Join(r.file.Close(), ignoreMissing(os.Remove(r.file.Name())))
