@@ -120,20 +120,28 @@ func (s *Server) hashDirEntries(dir string, yield func(WALFile, error) bool) boo
 	return true
 }
 
-// readHashDir lists one directory of the archive. A link in its place would
-// show files of elsewhere as archived.
+// readHashDir lists one directory of the archive.
 func readHashDir(path string) ([]string, error) {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
+	if err := checkHashDir(path); err != nil {
 		return nil, err
 	}
-	if !info.IsDir() {
-		return nil, sdk.Errorf(sdk.Corrupt, "%s is not a directory: move it away, and put the WAL files that belong there in its place", path)
-	}
 	return readNames(path)
+}
+
+// checkHashDir refuses what is there in place of a directory of the archive: a
+// link would show files of elsewhere as archived. That nothing is there is fine.
+func checkHashDir(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return sdk.Errorf(sdk.Corrupt, "%s is not a directory: move it away, and put the WAL files that belong there in its place", path)
+	}
+	return nil
 }
 
 // isHashDir accepts 16 digits in the form Name.HashDir returns.
