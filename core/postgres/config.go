@@ -1,22 +1,16 @@
 package postgres
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
-	"net"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/replication"
 )
-
-// defaultConnectTimeout holds for each address tried when neither the
-// connection string nor PGCONNECT_TIMEOUT gives one: long enough for a server
-// under load, short enough for a check run by monitoring.
-const defaultConnectTimeout = 10 * time.Second
 
 // Names that servers see in pg_stat_activity and pg_stat_replication.
 const defaultApplicationName = "barman"
@@ -27,120 +21,27 @@ const defaultApplicationName = "barman"
 func parseConninfo(conninfo, applicationName string) (*pgx.ConnConfig, error) {
 	cfg, err := pgx.ParseConfig(conninfo)
 	if err != nil {
-		return nil, sdk.Errorf(sdk.Invalid, "connection string: %s", parseReason(err))
+		return nil, replication.ParseFailure(err)
 	}
-	if err := adoptLibpqParameters(cfg.RuntimeParams, applicationName); err != nil {
+	params := cfg.RuntimeParams
+	if params["application_name"] == "" {
+		params["application_name"] = cmp.Or(params["fallback_application_name"], applicationName, defaultApplicationName)
+	}
+	params["client_encoding"] = "UTF8"
+	if err := replication.Adopt(&cfg.Config); err != nil {
 		return nil, err
 	}
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = defaultConnectTimeout
-	}
-	cfg.DialFunc = dialer(cfg.ConnectTimeout).DialContext
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec // one round trip per statement, and no prepared statements left behind a pooler
 	return cfg, nil
 }
 
-// parseReplicationConninfo is parseConninfo for the replication protocol. The
-// database is named "replication", which is what a line of ~/.pgpass for
-// streaming connections says (PostgreSQL manual, section 32.16); physical
-// replication has no database.
+// parseReplicationConninfo is parseConninfo for the replication protocol.
 func parseReplicationConninfo(conninfo, applicationName string) (*pgconn.Config, error) {
-	cfg, err := parseConninfo(withDatabase(conninfo, "replication"), applicationName)
+	cfg, err := parseConninfo(replication.ForStreaming(sdk.Secret(conninfo)).Reveal(), applicationName)
 	if err != nil {
 		return nil, err
 	}
-	cfg.RuntimeParams["replication"] = "true"
-	return &cfg.Config, nil
-}
-
-// withDatabase appends dbname: in both notations the last one wins.
-func withDatabase(conninfo, database string) string {
-	if !strings.HasPrefix(conninfo, "postgres://") && !strings.HasPrefix(conninfo, "postgresql://") {
-		return strings.TrimSpace(conninfo + " dbname=" + database)
-	}
-	if strings.Contains(conninfo, "?") {
-		return conninfo + "&dbname=" + database
-	}
-	if strings.Contains(strings.SplitN(conninfo, "://", 2)[1], "/") {
-		return conninfo + "?dbname=" + database
-	}
-	return conninfo + "/?dbname=" + database
-}
-
-// parseReason says what is wrong without quoting the connection string. Only
-// fixed texts go out; whatever else the parser says may quote its input.
-func parseReason(err error) string {
-	message := messageOf(err)
-	for _, known := range []struct{ phrase, advice string }{
-		{"failed to parse as keyword/value", "it is not a list of key=value; quote values that hold spaces, as in password='two words'"},
-		{"failed to parse as URL", "it is not a valid postgresql:// URI; percent-encode special characters in user and password"},
-		{"invalid port", "port is not a number from 1 to 65535; in a URI, percent-encode special characters in user and password"},
-		{"could not match", "there must be one port, or one for each host"},
-		{"invalid connect_timeout", "connect_timeout is not a number of seconds"},
-		{"failed to configure TLS", "check sslmode, and that the files of sslrootcert, sslcert and sslkey can be read"},
-		{"failed to read service", "the service is not in the service file (PGSERVICEFILE, ~/.pg_service.conf)"},
-		{"unknown target_session_attrs", "target_session_attrs is none of any, read-write, read-only, primary, standby, prefer-standby"},
-	} {
-		if strings.Contains(message, known.phrase) {
-			return known.advice
-		}
-	}
-	return "it cannot be read; write it as \"host=... user=... dbname=...\" or as a postgresql:// URI"
-}
-
-// messageOf is the part of a parse error that follows the quoted connection
-// string, which could itself contain any of the parser's phrases.
-func messageOf(err error) string {
-	var parse *pgconn.ParseConfigError
-	if !errors.As(err, &parse) {
-		return err.Error()
-	}
-	text := err.Error()
-	return text[strings.LastIndex(text, "`")+1:]
-}
-
-// dialer lets a dead server be noticed within about a minute on a connection
-// that waits for an answer; Go's default of hours would hold up a backup.
-func dialer(timeout time.Duration) *net.Dialer {
-	return &net.Dialer{
-		Timeout:         timeout,
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3},
-	}
-}
-
-// adoptLibpqParameters deals with the parameters of libpq (section 32.1.2) that
-// pgx does not know and would send to the server, which refuses them. Those
-// that only tune are dropped; those that protect are refused, because leaving
-// them out silently would make the connection weaker than asked for.
-func adoptLibpqParameters(params map[string]string, applicationName string) error {
-	if applicationName == "" {
-		applicationName = defaultApplicationName
-	}
-	if fallback := params["fallback_application_name"]; fallback != "" {
-		applicationName = fallback
-	}
-	if params["application_name"] == "" {
-		params["application_name"] = applicationName
-	}
-	params["client_encoding"] = "UTF8"
-	for _, name := range []string{
-		"fallback_application_name", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count",
-		"tcp_user_timeout", "sslcompression", "gsslib", "gssdelegation", "load_balance_hosts", "replication",
-	} {
-		delete(params, name)
-	}
-	if mode, given := params["gssencmode"]; given && mode != "require" {
-		delete(params, "gssencmode")
-	}
-	for _, name := range []string{
-		"gssencmode", "requirepeer", "requiressl", "sslcrl", "sslcrldir", "ssl_min_protocol_version", "ssl_max_protocol_version",
-	} {
-		if _, given := params[name]; given {
-			return sdk.Errorf(sdk.Invalid, "connection string: parameter %q is not supported; remove it (sslmode, sslrootcert, "+
-				"sslcert and sslkey are supported)", name)
-		}
-	}
-	return nil
+	return &cfg.Config, replication.Streaming(&cfg.Config)
 }
 
 // endpoint describes a connection in messages. It holds nothing secret.
@@ -161,6 +62,11 @@ func endpointOf(cfg *pgconn.Config, replication bool) endpoint {
 		e.addAddress(fallback.Host, fallback.Port)
 	}
 	return e
+}
+
+// peer is what advice about errors of the connection depends on.
+func (e endpoint) peer() replication.Peer {
+	return replication.Peer{User: e.user, Streaming: e.replication}
 }
 
 // addAddress keeps each address once: with sslmode=prefer pgx lists it twice.

@@ -91,7 +91,7 @@ func TestUserWithoutReplicationIsDeniedStreaming(t *testing.T) {
 func TestMinimalWALLevelIsExplained(t *testing.T) {
 	server := start(t, 15, "wal_level = minimal", "max_wal_senders = 0")
 	_, err := ConnectReplication(t.Context(), server.conninfo("postgres"), "")
-	refused(t, err, sdk.Unavailable, "wal_level = replica")
+	refused(t, err, sdk.Invalid, "wal_level = replica")
 	conninfo := server.conninfo("postgres")
 	report := CheckServer(t.Context(), CheckRequest{Server: "main", Conninfo: conninfo, StreamingConninfo: conninfo})
 	if failed := failures(report); !slices.Equal(failed, []string{"PostgreSQL streaming", "wal_level", "free WAL sender"}) {

@@ -24,7 +24,7 @@ func TestExplainGivesEveryKnownStateAKindAndAdvice(t *testing.T) {
 		{"42501", "permission denied for function", sdk.Denied, "grant"},
 		{"53300", "sorry, too many clients already", sdk.Unavailable, "max_connections"},
 		{"53300", "number of requested standby connections exceeds max_wal_senders (currently 10)", sdk.Unavailable, "raise max_wal_senders"},
-		{"53300", "number of requested standby connections exceeds max_wal_senders (currently 0)", sdk.Unavailable, "wal_level = replica"},
+		{"53300", "number of requested standby connections exceeds max_wal_senders (currently 0)", sdk.Invalid, "wal_level = replica"},
 		{"53400", "all replication slots are in use", sdk.Unavailable, "raise max_replication_slots"},
 		{"53100", "could not write: No space left on device", sdk.Unavailable, "disk space"},
 		{"55006", "replication slot is active for PID 1", sdk.Busy, "active_pid"},

@@ -9,10 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/replication"
 	"github.com/barman-go/barman/sdk/wal"
 )
-
-const adviceSlotName = "a slot name has 1 to 63 of the characters a-z, 0-9 and _"
 
 // Slot is a physical replication slot.
 type Slot struct {
@@ -102,5 +101,5 @@ func checkSlotName(name string) error {
 	if name != "" && len(name) <= 63 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == "" {
 		return nil
 	}
-	return sdk.Errorf(sdk.Invalid, "replication slot %q: %s", name, adviceSlotName)
+	return sdk.Errorf(sdk.Invalid, "replication slot %q: %s", name, replication.AdviceSlotName)
 }

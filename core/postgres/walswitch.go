@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/replication"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
@@ -29,7 +30,7 @@ func (c *Conn) CurrentWAL(ctx context.Context) (string, error) {
 	}
 	if facts.CurrentWAL() == "" {
 		return "", sdk.Errorf(sdk.Denied, "%s: the user may not read the timeline of this standby: GRANT EXECUTE ON FUNCTION "+
-			"pg_control_checkpoint(), pg_control_recovery(), pg_control_system() TO %s", c.endpoint, quoteIdentifier(c.endpoint.user))
+			"pg_control_checkpoint(), pg_control_recovery(), pg_control_system() TO %s", c.endpoint, replication.QuoteIdentifier(c.endpoint.user))
 	}
 	return facts.CurrentWAL(), nil
 }
@@ -82,7 +83,7 @@ func (c *Conn) ForceSwitch(ctx context.Context) (Switch, error) {
 	_, err := c.pg.Exec(ctx, "CHECKPOINT")
 	if isDenied(err) {
 		return Switch{}, sdk.Errorf(sdk.Denied, "%s: checkpoint: %w: only a superuser, or from PostgreSQL 15 a member of "+
-			"pg_checkpoint, may; GRANT pg_checkpoint TO %s", c.endpoint, serverError(err), quoteIdentifier(c.endpoint.user))
+			"pg_checkpoint, may; GRANT pg_checkpoint TO %s", c.endpoint, serverError(err), replication.QuoteIdentifier(c.endpoint.user))
 	}
 	if err != nil {
 		return Switch{}, c.endpoint.explained("checkpoint", err)

@@ -20,9 +20,9 @@ func SQL(ctx context.Context, conninfo sdk.Secret, applicationName, query string
 	where := describe(cfg)
 	pg, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return nil, connectFailure(ctx, where, cfg.User, err)
+		return nil, connectFailure(ctx, where, Peer{User: cfg.User}, err)
 	}
-	c := &Conn{pg: pg, where: where, user: cfg.User}
+	c := &Conn{pg: pg, where: where, peer: Peer{User: cfg.User}}
 	defer c.Close()
 	return c.Query(ctx, query)
 }

@@ -37,9 +37,21 @@ func TestParametersOfLibpqDoNotReachTheServer(t *testing.T) {
 
 func TestStreamingConnectionsHaveTheirOwnDatabaseName(t *testing.T) {
 	for _, conninfo := range []string{"", "host=pg", "host=pg dbname=x", "postgres://u@pg", "postgres://u@pg/x", "postgresql://u@pg/x?sslmode=disable"} {
-		cfg, err := parse(withDatabase(sdk.Secret(conninfo), "replication"), "")
+		cfg, err := parse(ForStreaming(sdk.Secret(conninfo)), "")
 		if err != nil || cfg.Database != "replication" {
 			t.Errorf("%q: %v", conninfo, err)
+		}
+	}
+}
+
+func TestASessionOfTheRightKindCanBeAskedForWhileStreaming(t *testing.T) {
+	for attributes, want := range map[string]sdk.ErrorKind{"any": sdk.Unknown, "primary": sdk.Unknown, "read-write": sdk.Unknown, "standby": sdk.Unknown, "prefer-standby": sdk.Invalid} {
+		cfg, err := parse(ForStreaming(sdk.Secret("host=a,b target_session_attrs="+attributes)), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Streaming(cfg); sdk.KindOf(err) != want {
+			t.Errorf("%s: %v", attributes, err)
 		}
 	}
 }

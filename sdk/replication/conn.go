@@ -19,7 +19,7 @@ import (
 type Conn struct {
 	pg    *pgconn.PgConn
 	where string
-	user  string
+	peer  Peer
 	major int
 }
 
@@ -27,18 +27,19 @@ type Conn struct {
 // the server shows in pg_stat_replication and compares with
 // synchronous_standby_names; it wins over the one in the connection string.
 func Connect(ctx context.Context, conninfo sdk.Secret, applicationName string) (*Conn, error) {
-	// The name by which lines of ~/.pgpass mean streaming connections (section 32.16).
-	cfg, err := parse(withDatabase(conninfo, "replication"), applicationName)
+	cfg, err := parse(ForStreaming(conninfo), applicationName)
 	if err != nil {
 		return nil, err
 	}
-	cfg.RuntimeParams["replication"] = "true"
+	if err := Streaming(cfg); err != nil {
+		return nil, err
+	}
 	where := describe(cfg)
 	pg, err := pgconn.ConnectConfig(ctx, cfg)
 	if err != nil {
-		return nil, connectFailure(ctx, where, cfg.User, err)
+		return nil, connectFailure(ctx, where, Peer{User: cfg.User, Streaming: true}, err)
 	}
-	c := &Conn{pg: pg, where: where, user: cfg.User}
+	c := &Conn{pg: pg, where: where, peer: Peer{User: cfg.User, Streaming: true}}
 	if c.major, err = majorVersion(pg.ParameterStatus("server_version")); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("%s: %w", where, err)

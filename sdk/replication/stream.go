@@ -47,7 +47,7 @@ type Stream struct {
 	conn     net.Conn
 	pg       *pgconn.PgConn // for the cancel request
 	where    string
-	user     string
+	peer     Peer
 	doing    string
 	advise   Advice
 	onNotice func(*pgconn.PgError)
@@ -86,7 +86,7 @@ func (c *Conn) Stream(ctx context.Context, command string, options StreamOptions
 		return nil, errors.Join(fmt.Errorf("%s: %s: %w", c.where, options.Doing, err), hijacked.Conn.Close())
 	}
 	s := &Stream{
-		ctx: ctx, conn: hijacked.Conn, pg: pg, where: c.where, user: c.user,
+		ctx: ctx, conn: hijacked.Conn, pg: pg, where: c.where, peer: c.peer,
 		doing: options.Doing, advise: options.Advise, onNotice: options.OnNotice, buf: make([]byte, bufferSize),
 	}
 	s.release = context.AfterFunc(ctx, func() { _ = s.conn.SetReadDeadline(time.Unix(1, 0)) })
@@ -287,7 +287,7 @@ func (s *Stream) failure(err error) error {
 	if errors.Is(err, io.EOF) {
 		s.ended = true
 	}
-	return explain(s.ctx, s.where+": "+s.doing, s.user, err, s.advise)
+	return explain(s.ctx, s.where+": "+s.doing, s.peer, err, s.advise)
 }
 
 func (s *Stream) serverError() error {
