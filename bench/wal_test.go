@@ -27,7 +27,6 @@ func newWALSite(b *testing.B) *walSite {
 		"max_wal_size": "8GB", "wal_keep_size": "8GB", "checkpoint_timeout": "1h", "shared_buffers": "256MB", "fsync": "off",
 	}})
 	s := &walSite{site: &site{B: b, cluster: c, scratch: pgtest.Scratch(b)}}
-	c.PgbenchInit(10)
 	s.written = s.fill(segments)
 	s.home = pgtest.NewHome(b, fmt.Sprintf(`
 server "main" {
@@ -45,11 +44,13 @@ server "main" {
 	return s
 }
 
-// fill has the server write WAL until so many segments are complete.
+// fill has the server write WAL until so many segments are complete: that of a
+// load, and that of transactions.
 func (s *walSite) fill(wanted int) []string {
 	directory := filepath.Join(s.cluster.DataDir, "pg_wal")
 	for {
-		s.cluster.Pgbench("-n", "-c", "4", "-j", "2", "-t", "20000")
+		s.cluster.PgbenchInit(60)
+		s.cluster.Pgbench("-n", "-c", "4", "-j", "2", "-t", "5000")
 		current := s.cluster.SwitchWAL()
 		entries, err := os.ReadDir(directory)
 		if err != nil {
