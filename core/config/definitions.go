@@ -48,6 +48,10 @@ type backupBlock struct {
 
 type walBlock struct {
 	Archive *bool `hcl:"archive,optional" doc:"Archive the WAL files that archive_command delivers into incoming_wals_directory. Default: true, but false when a source streams WAL."`
+
+	IncomingBatchSize  int `hcl:"incoming_batch_size,optional" default:"0" doc:"How many delivered WAL files one run of archive-wal takes at most; 0 means all of them."`
+	StreamingBatchSize int `hcl:"streaming_batch_size,optional" default:"0" doc:"How many received WAL files one run of archive-wal takes at most; 0 means all of them."`
+	MaximumQueue       int `hcl:"maximum_queue,optional" default:"0" doc:"Checks fail when more WAL files than this wait to be archived, counted for each way that they come; 0 means without limit."`
 }
 
 type retentionBlock struct {

@@ -93,6 +93,12 @@ type WALPipeline struct {
 	// Archive is true when files delivered into the incoming directory are
 	// archived.
 	Archive bool
+	// IncomingBatchSize and StreamingBatchSize are how many delivered and received
+	// files one run of the archiver takes at most; 0 means all of them.
+	IncomingBatchSize, StreamingBatchSize int
+	// MaximumQueue is how many files may wait in either directory before checks
+	// fail; 0 means any number.
+	MaximumQueue int
 	// Source streams WAL; nil when WAL is not streamed.
 	Source *Stage
 	// Transforms are in the order of archiving.

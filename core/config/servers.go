@@ -185,7 +185,16 @@ func (l *loader) pipelines(read layer, b serverBlocks, where hcl.Range, ctx *hcl
 		backup.Source = *read.backup.source
 	}
 	wal := WALPipeline{
-		Archive: *b.WAL.Archive, Source: read.wal.source, Transforms: read.wal.transforms, Sinks: l.sinks(read.wal, where, ctx),
+		Archive: *b.WAL.Archive, IncomingBatchSize: b.WAL.IncomingBatchSize, StreamingBatchSize: b.WAL.StreamingBatchSize,
+		MaximumQueue: b.WAL.MaximumQueue, Source: read.wal.source, Transforms: read.wal.transforms, Sinks: l.sinks(read.wal, where, ctx),
+	}
+	for _, number := range []struct {
+		name string
+		of   int
+	}{{"incoming_batch_size", wal.IncomingBatchSize}, {"streaming_batch_size", wal.StreamingBatchSize}, {"maximum_queue", wal.MaximumQueue}} {
+		if number.of < 0 {
+			l.add(mistake(read.wal.settings.place(number.name), "Wrong value", fmt.Sprintf("%q must be 0 or more.", number.name)))
+		}
 	}
 	if !wal.Archive && wal.Source == nil {
 		detail := `No WAL would be kept and no backup could be recovered: set "archive" to true or stream WAL with a source.`

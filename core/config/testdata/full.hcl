@@ -73,7 +73,9 @@ server "main" {
   }
 
   wal {
-    archive = false
+    archive              = false
+    streaming_batch_size = 1000
+    maximum_queue        = 10
   }
 
   retention {

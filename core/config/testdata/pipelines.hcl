@@ -8,7 +8,8 @@ server "main" {
     transform {}
   }
   wal {
-    archive = false
+    archive             = false
+    incoming_batch_size = -1
   }
   hook "pre_bakup" {}
   hook "post_wal_delete" {
