@@ -95,3 +95,16 @@ func settleRemote(err error, unreachable int) error {
 	}
 	return err
 }
+
+const archiveCommandCodesHelp = exitCodesHelp + `
+PostgreSQL calls this command, so that a signal ends it with 2, and no exit code
+is above 125.`
+
+// forArchiveCommand settles the exit code of a command that PostgreSQL may call
+// as its archive_command.
+func forArchiveCommand(ctx context.Context, err error) error {
+	if err == nil || !isInterrupted(ctx) {
+		return err
+	}
+	return settled{exitUnavailable, err}
+}
