@@ -1,3 +1,3 @@
-// Package retention reads retention policies. It knows neither stores nor
-// clocks.
+// Package retention reads retention policies and judges backups by them. It
+// knows neither stores nor clocks.
 package retention
