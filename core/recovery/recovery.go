@@ -27,6 +27,9 @@ type Request struct {
 	Target Target
 	// Standby makes a standby of the restored directory.
 	Standby bool
+	// GetWAL lets the recovered server fetch its WAL from Barman; nil copies what
+	// it needs beforehand.
+	GetWAL *GetWAL
 	// Tablespaces are new locations by tablespace name.
 	Tablespaces map[string]string
 	// Jobs is how many objects are under way at once; 0 leaves it to the
@@ -42,8 +45,14 @@ type Report struct {
 	Destination string
 	// Tablespaces are the locations of the tablespaces, by name.
 	Tablespaces map[string]string
-	// WALFiles is how many files of the archive were made available.
+	// WALDirectory is where WAL was copied to; empty when the recovered server
+	// fetches it from Barman.
+	WALDirectory string
+	// WALFiles is how many files are in WALDirectory.
 	WALFiles int
+	// RestoreCommand is the restore_command of the recovered server; empty for a
+	// standby that finds its WAL in place.
+	RestoreCommand string
 	// Warnings are worth knowing before the server is started.
 	Warnings []string
 	Elapsed  time.Duration
@@ -100,6 +109,11 @@ func (r *run) validate() error {
 	}
 	if err := r.request.Target.reaches(r.server, b); err != nil {
 		return err
+	}
+	if r.request.GetWAL != nil {
+		if err := r.request.GetWAL.validate(); err != nil {
+			return err
+		}
 	}
 	if b.State == catalogue.StateWaitingForWALs {
 		r.warn("backup %s still waits for WAL: without all segments up to %s the server does not become consistent", b.ID, b.EndWAL)
@@ -179,13 +193,13 @@ func (r *run) recover(ctx context.Context) error {
 	if err := r.restoreData(ctx); err != nil {
 		return err
 	}
-	staged, err := r.restoreWAL(ctx)
-	if err != nil {
+	configuration := settings{
+		version: r.request.Backup.Version, directory: r.request.Destination, target: r.request.Target, standby: r.request.Standby,
+	}
+	if configuration.restore, configuration.end, err = r.provideWAL(ctx); err != nil {
 		return err
 	}
-	configuration := settings{
-		version: r.request.Backup.Version, directory: r.request.Destination, staged: staged, target: r.request.Target, standby: r.request.Standby,
-	}
+	r.report.RestoreCommand = configuration.restore
 	if err := configuration.write(); err != nil {
 		return err
 	}

@@ -21,7 +21,8 @@ const (
 type settings struct {
 	version   int
 	directory string // the data directory
-	staged    string // where WAL waits for restore_command; empty when in pg_wal
+	restore   string // restore_command; empty for none
+	end       string // recovery_end_command; empty for none
 	target    Target
 	standby   bool
 }
@@ -30,9 +31,11 @@ type settings struct {
 func (s settings) lines() []string {
 	var lines []string
 	add := func(name, value string) { lines = append(lines, fmt.Sprintf("%s = '%s'", name, quoteSetting(value))) }
-	if s.staged != "" {
-		add("restore_command", fmt.Sprintf("cp %s/%%f %%p", quoteShell(s.staged)))
-		add("recovery_end_command", "rm -fr "+quoteShell(s.staged))
+	if s.restore != "" {
+		add("restore_command", s.restore)
+	}
+	if s.end != "" {
+		add("recovery_end_command", s.end)
 	}
 	t := s.target
 	if t.Time != nil {
@@ -119,6 +122,11 @@ func (s settings) appendAuto(lines []string) error {
 	}
 	text += "# Written by barman recover\n" + strings.Join(lines, "\n") + "\n"
 	return durable.WriteFile(path, []byte(text), 0o600)
+}
+
+// fromDirectory are the commands of a server whose WAL waits in a directory.
+func fromDirectory(path string) (restore, end string) {
+	return fmt.Sprintf("cp %s/%%f %%p", quoteShell(path)), "rm -fr " + quoteShell(path)
 }
 
 // quoteSetting quotes a value for a configuration file (PostgreSQL manual,

@@ -40,6 +40,12 @@ func written(t *testing.T, s settings, before map[string]string) map[string]stri
 	return after
 }
 
+// staged are settings of a server whose WAL waits in a directory.
+func staged(s settings, directory string) settings {
+	s.restore, s.end = fromDirectory(directory)
+	return s
+}
+
 // values are the settings of a configuration file as PostgreSQL reads it: of
 // several for one name the last counts.
 func values(t *testing.T, content string) map[string]string {
@@ -68,7 +74,7 @@ func TestSettingsByVersion(t *testing.T) {
 	}
 	target := Target{Time: &noon, Timeline: "3", Action: "promote"}
 	for _, version := range []int{100023, 110022, 120022, 150004, 180001} {
-		after := written(t, settings{version: version, staged: "/d/barman_wal", target: target}, nil)
+		after := written(t, staged(settings{version: version, target: target}, "/d/barman_wal"), nil)
 		auto := values(t, after["postgresql.auto.conf"])
 		if auto["archive_command"] != "false" {
 			t.Errorf("%d: archive_command %q", version, auto["archive_command"])
@@ -128,7 +134,7 @@ func TestTheCurrentTimelineHasANameSinceVersion12(t *testing.T) {
 // A server that was recovered once has the settings of that recovery in its
 // backups. None of them may meet the next recovery.
 func TestAnEarlierRecoverysSettingsDoNotCount(t *testing.T) {
-	earlier := written(t, settings{version: 150004, staged: "/old/barman_wal", target: Target{LSN: "0/1", Exclusive: true, Timeline: "2", Action: "shutdown"}},
+	earlier := written(t, staged(settings{version: 150004, target: Target{LSN: "0/1", Exclusive: true, Timeline: "2", Action: "shutdown"}}, "/old/barman_wal"),
 		map[string]string{"postgresql.auto.conf": "work_mem = '1GB'\narchive_library = 'basic_archive'\n\n\n"})
 	standby := values(t, written(t, settings{version: 150004, standby: true, target: Target{}}, earlier)["postgresql.auto.conf"])
 	want := map[string]string{
@@ -140,7 +146,7 @@ func TestAnEarlierRecoverysSettingsDoNotCount(t *testing.T) {
 	if diff := cmp.Diff(want, standby); diff != "" {
 		t.Error(diff)
 	}
-	again := values(t, written(t, settings{version: 150004, staged: "/new", target: Target{Name: "here"}}, earlier)["postgresql.auto.conf"])
+	again := values(t, written(t, staged(settings{version: 150004, target: Target{Name: "here"}}, "/new"), earlier)["postgresql.auto.conf"])
 	want["restore_command"], want["recovery_end_command"], want["recovery_target_name"] = "cp /new/%f %p", "rm -fr /new", "here"
 	if diff := cmp.Diff(want, again); diff != "" {
 		t.Error(diff)
@@ -150,7 +156,7 @@ func TestAnEarlierRecoverysSettingsDoNotCount(t *testing.T) {
 func TestABackupOfAStandbyBecomesWhatWasAskedFor(t *testing.T) {
 	for _, before := range []string{"standby.signal", "recovery.signal"} {
 		for standby, want := range map[bool]string{false: "recovery.signal", true: "standby.signal"} {
-			after := written(t, settings{version: 150004, staged: "/d", standby: standby}, map[string]string{before: ""})
+			after := written(t, staged(settings{version: 150004, standby: standby}, "/d"), map[string]string{before: ""})
 			delete(after, "postgresql.auto.conf")
 			if diff := cmp.Diff(map[string]string{want: ""}, after); diff != "" {
 				t.Errorf("%s: %s", before, diff)
@@ -180,14 +186,14 @@ func command(value, f, p string) string {
 
 func TestCommandsWorkWhateverTheDestinationIsCalled(t *testing.T) {
 	for _, name := range []string{"plain", "with space", "it's", `quo"te`, "per%cent", "100%f", "%p", `back\slash`, "dollar$HOME", "`tick`", "a;b&c|d", "ä", "*", "-x", "#x", "new\nline", "'", `\'`} {
-		staged := filepath.Join(t.TempDir(), name, "barman_wal")
-		if err := os.MkdirAll(staged, 0o700); err != nil {
+		waiting := filepath.Join(t.TempDir(), name, "barman_wal")
+		if err := os.MkdirAll(waiting, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(staged, "000000010000000000000001"), []byte("WAL"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(waiting, "000000010000000000000001"), []byte("WAL"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		lines := settings{version: 150004, staged: staged}.lines()
+		lines := staged(settings{version: 150004}, waiting).lines()
 		if slices.ContainsFunc(lines, func(l string) bool { return strings.ContainsAny(l, "\r\n") }) {
 			t.Errorf("%q: a setting of several lines: %q", name, lines)
 		}
@@ -208,7 +214,7 @@ func TestCommandsWorkWhateverTheDestinationIsCalled(t *testing.T) {
 		if out, err := exec.Command("sh", "-c", command(got["recovery_end_command"], "", "")).CombinedOutput(); err != nil {
 			t.Errorf("%q: %v: %s", name, err, out)
 		}
-		if _, err := os.Stat(staged); !os.IsNotExist(err) {
+		if _, err := os.Stat(waiting); !os.IsNotExist(err) {
 			t.Errorf("%q: after the end of recovery: %v", name, err)
 		}
 	}

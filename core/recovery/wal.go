@@ -19,53 +19,99 @@ import (
 
 const (
 	stagingDirectory = "barman_wal"
+	partialSuffix    = ".partial"
 	version10        = 100000
 )
 
-// restoreWAL makes the WAL that recovery needs available and returns the
-// directory from which restore_command is to take it; empty for a standby,
-// which finds it in pg_wal.
-func (r *run) restoreWAL(ctx context.Context) (staged string, err error) {
-	directory := filepath.Join(r.request.Destination, stagingDirectory)
-	staged = directory
-	if r.request.Standby {
-		directory, staged = filepath.Join(r.request.Destination, r.walDirectory()), ""
-	}
-	if err := makeDirectory(directory); err != nil {
-		return "", err
-	}
+// provideWAL makes sure that the recovered server gets the WAL that it needs,
+// and returns the commands that do the rest.
+func (r *run) provideWAL(ctx context.Context) (restore, end string, err error) {
 	if err := makeDirectory(filepath.Join(r.request.Destination, r.walDirectory(), "archive_status")); err != nil {
-		return "", err
+		return "", "", err
+	}
+	if r.request.GetWAL != nil {
+		restore, err = r.restoreCommand()
+		return restore, "", err
+	}
+	directory := filepath.Join(r.request.Destination, stagingDirectory)
+	if r.request.Standby {
+		directory = filepath.Join(r.request.Destination, r.walDirectory())
+	} else {
+		restore, end = fromDirectory(directory)
+	}
+	r.report.WALDirectory = directory
+	return restore, end, r.restoreWAL(ctx, directory)
+}
+
+// restoreWAL makes the WAL that recovery needs available in a directory.
+func (r *run) restoreWAL(ctx context.Context, directory string) error {
+	if err := makeDirectory(directory); err != nil {
+		return err
 	}
 	// Received WAL moves into the archive, never back: looked at in this order, no
 	// segment can be missed while others archive.
 	received, err := r.copyReceived(directory)
 	if err != nil {
-		return "", err
+		return err
 	}
-	selections, err := r.walSelections()
+	archived, err := r.walSelections()
 	if err != nil {
-		return "", err
+		return err
 	}
-	for _, s := range selections {
-		if received[s.Rename] {
-			if err := durable.Remove(filepath.Join(directory, s.Rename)); err != nil {
-				return "", err
-			}
-			delete(received, s.Rename)
-		}
+	selections, err := preferred(directory, received, archived)
+	if err != nil {
+		return err
 	}
-	r.report.WALFiles = len(selections) + len(received)
 	if len(selections) > 0 {
 		line := r.server.WALLine()
 		line.Transforms = walTransforms(line.Transforms)
 		line.Lanes = r.line.Lanes
 		if err := r.server.Engine.Restore(ctx, line, selections, target(directory, nil), pipeline.Observer{}); err != nil {
-			return "", err
+			return err
 		}
 	}
-	return staged, nil
+	whole := received
+	for _, s := range selections {
+		whole[strings.TrimSuffix(s.Rename, partialSuffix)] = !partialSelection(s)
+	}
+	for name := range whole {
+		if !whole[name] {
+			if err := r.settlePartial(filepath.Join(directory, name)); err != nil {
+				return err
+			}
+		}
+	}
+	r.report.WALFiles = len(whole)
+	return nil
 }
+
+// preferred holds what was received, by whether it is whole, against what is
+// archived under the same names, and returns what to restore of the archive. A
+// whole segment comes before a partial one, of two whole ones that of the
+// archive is taken. Two partial ones are to be compared: the archived one gets
+// the suffix.
+func preferred(directory string, received map[string]bool, archived []host.Selection) ([]host.Selection, error) {
+	var chosen []host.Selection
+	for _, s := range archived {
+		whole, both := received[s.Rename]
+		switch {
+		case both && !partialSelection(s):
+			if err := durable.Remove(filepath.Join(directory, s.Rename)); err != nil {
+				return nil, err
+			}
+			delete(received, s.Rename)
+		case both && whole:
+			continue
+		case both:
+			s.Rename += partialSuffix
+		}
+		chosen = append(chosen, s)
+	}
+	return chosen, nil
+}
+
+// partialSelection tells whether an archived file is a partial segment.
+func partialSelection(s host.Selection) bool { return strings.HasSuffix(s.Name, partialSuffix) }
 
 // walDirectory is the name of the directory for WAL, which changed with
 // PostgreSQL 10.
@@ -102,7 +148,7 @@ func (r *run) walSelections() ([]host.Selection, error) {
 			continue
 		}
 		name := file.Name.String()
-		selections = append(selections, host.Selection{Name: path.Join("wals", file.Name.HashDir(), name), Rename: strings.TrimSuffix(name, ".partial")})
+		selections = append(selections, host.Selection{Name: path.Join("wals", file.Name.HashDir(), name), Rename: strings.TrimSuffix(name, partialSuffix)})
 	}
 	return withoutShadowed(selections), nil
 }
@@ -111,13 +157,13 @@ func (r *run) walSelections() ([]host.Selection, error) {
 func withoutShadowed(selections []host.Selection) []host.Selection {
 	whole := map[string]bool{}
 	for _, s := range selections {
-		if path.Base(s.Name) == s.Rename {
+		if !partialSelection(s) {
 			whole[s.Rename] = true
 		}
 	}
 	kept := selections[:0]
 	for _, s := range selections {
-		if path.Base(s.Name) == s.Rename || !whole[s.Rename] {
+		if !partialSelection(s) || !whole[s.Rename] {
 			kept = append(kept, s)
 		}
 	}
@@ -126,11 +172,11 @@ func withoutShadowed(selections []host.Selection) []host.Selection {
 
 // copyReceived copies the segments that were received and are not archived yet,
 // the unfinished one included: what was streamed is the difference between some
-// and no loss. It returns the names they have in directory.
+// and no loss. It returns the names they have in directory, and whether they are
+// whole.
 func (r *run) copyReceived(directory string) (map[string]bool, error) {
 	const attempts = 100
-	copied := map[string]bool{}
-	whole := map[string]bool{}
+	copied := map[string]bool{} // by whether they are whole
 	for range attempts {
 		names, err := r.receivedWAL()
 		if err != nil {
@@ -138,8 +184,8 @@ func (r *run) copyReceived(directory string) (map[string]bool, error) {
 		}
 		vanished := false
 		for _, name := range names {
-			as, partial := strings.CutSuffix(name, ".partial")
-			if whole[as] || partial && copied[as] {
+			as, partial := strings.CutSuffix(name, partialSuffix)
+			if whole, done := copied[as]; whole || partial && done {
 				continue
 			}
 			from := filepath.Join(r.server.Catalogue.Layout().StreamingDirectory, name)
@@ -151,7 +197,7 @@ func (r *run) copyReceived(directory string) (map[string]bool, error) {
 			if err != nil {
 				return nil, err
 			}
-			copied[as], whole[as] = true, !partial
+			copied[as] = !partial
 		}
 		if !vanished {
 			return copied, nil

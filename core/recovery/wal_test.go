@@ -1,10 +1,15 @@
 package recovery
 
 import (
+	"encoding/binary"
+	"hash/crc32"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/sdk/wal"
 )
 
 // staged are the segments that wait for recovery, by what they were stored as.
@@ -27,6 +32,31 @@ func (s *site) staged(report Report) map[string]string {
 func (s *site) stream(name, mark string) {
 	s.t.Helper()
 	s.put(filepath.Join("streaming", name), segment(mark))
+}
+
+// someWAL is a partial segment of 1 MB that begins with some records.
+func someWAL(t *testing.T, name string, records int) []byte {
+	t.Helper()
+	segment, err := wal.ParseSegment(name, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	le, b := binary.LittleEndian, make([]byte, 1<<20)
+	le.PutUint16(b, 0xD110)
+	le.PutUint16(b[2:], 2)
+	le.PutUint32(b[4:], uint32(segment.Timeline))
+	le.PutUint64(b[8:], uint64(segment.Start(1<<20)))
+	le.PutUint64(b[24:], 1)
+	le.PutUint32(b[32:], 1<<20)
+	le.PutUint32(b[36:], 8192)
+	castagnoli := crc32.MakeTable(crc32.Castagnoli)
+	for i := range records {
+		r := b[wal.LongPageHeaderSize+i*104:][:104] // length, …, resource manager, …, checksum, content
+		le.PutUint32(r, 104)
+		r[17], r[30] = 10, byte(i)
+		le.PutUint32(r[20:], crc32.Update(crc32.Checksum(r[24:], castagnoli), castagnoli, r[:20]))
+	}
+	return b
 }
 
 const walLine = "  wal {\n    source \"pgreceivewal\" {}\n    transform \"compress\" {\n      codec = \"lz4\"\n    }\n    sink \"posix\" {}\n  }\n"
@@ -81,6 +111,51 @@ func TestAWholeSegmentComesBeforeAPartialOne(t *testing.T) {
 	report := s.mustRun(Request{})
 	if diff := cmp.Diff(map[string]string{segmentName(2, 0x21): segmentName(2, 0x21)}, s.staged(report)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAReceivedWholeSegmentComesBeforeAnArchivedPartialOne(t *testing.T) {
+	s := newSite(t, noTransform+walLine)
+	s.putPlain("", asIs)
+	s.wal(segmentName(2, 0x21)+".partial", asIs)
+	archiving, err := s.Catalogue.Lock(catalogue.LockArchiveWAL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archiving.Release()
+	s.stream(segmentName(2, 0x21), "streamed "+segmentName(2, 0x21))
+	s.stream(segmentName(2, 0x21)+".partial", "old "+segmentName(2, 0x21))
+	report := s.mustRun(Request{})
+	if diff := cmp.Diff(map[string]string{segmentName(2, 0x21): "streamed " + segmentName(2, 0x21)}, s.staged(report)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOfTwoPartialSegmentsTheLongerOneIsRecoveredWhateverTheirFilesMeasure(t *testing.T) {
+	name := segmentName(1, 1)
+	short, long := someWAL(t, name, 3), someWAL(t, name, 5)
+	for what, test := range map[string]struct{ received, archived []byte }{
+		"the received one":               {long, short},
+		"the archived one":               {short, long},
+		"the received one, cut":          {long[:400<<10], short},
+		"the archived one, cut":          {short, long[:400<<10]},
+		"the one that holds WAL":         {long, make([]byte, 1<<20)},
+		"the one that holds WAL, stored": {make([]byte, 1<<20), long},
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := newSite(t, noTransform+walLine)
+			s.backup = backupAt(s.backup.ID, noon, 0x110000)
+			s.backup.Timeline, s.backup.BeginWAL, s.backup.EndWAL = 1, name, name
+			s.save()
+			s.putPlain("", asIs)
+			s.put("streaming/"+name+".partial", test.received)
+			s.put("wals/0000000100000000/"+name+".partial", test.archived)
+			report := s.mustRun(Request{})
+			staged := tree(t, filepath.Join(report.Destination, "barman_wal"))
+			if len(staged) != 1 || staged[name] != string(long) || report.WALFiles != 1 {
+				t.Errorf("%d files, %d counted; the longer one: %t", len(staged), report.WALFiles, staged[name] == string(long))
+			}
+		})
 	}
 }
 
