@@ -2,17 +2,12 @@ package recovery
 
 import (
 	"context"
-	"errors"
-	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/core/pipeline"
-	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/host"
 	"github.com/barman-go/barman/sdk/wal"
 )
@@ -48,10 +43,13 @@ func (r *run) restoreWAL(ctx context.Context, directory string) error {
 	if err := makeDirectory(directory); err != nil {
 		return err
 	}
-	// Received WAL moves into the archive, never back: looked at in this order, no
-	// segment can be missed while others archive.
+	// What was received or delivered moves into the archive, never back: looked at
+	// in this order, no segment can be missed while others archive.
 	received, err := r.copyReceived(directory)
 	if err != nil {
+		return err
+	}
+	if err := r.copyDelivered(ctx, directory, received); err != nil {
 		return err
 	}
 	archived, err := r.walSelections()
@@ -168,69 +166,4 @@ func withoutShadowed(selections []host.Selection) []host.Selection {
 		}
 	}
 	return kept
-}
-
-// copyReceived copies the segments that were received and are not archived yet,
-// the unfinished one included: what was streamed is the difference between some
-// and no loss. It returns the names they have in directory, and whether they are
-// whole.
-func (r *run) copyReceived(directory string) (map[string]bool, error) {
-	const attempts = 100
-	copied := map[string]bool{} // by whether they are whole
-	for range attempts {
-		names, err := r.receivedWAL()
-		if err != nil {
-			return nil, err
-		}
-		vanished := false
-		for _, name := range names {
-			as, partial := strings.CutSuffix(name, partialSuffix)
-			if whole, done := copied[as]; whole || partial && done {
-				continue
-			}
-			from := filepath.Join(r.server.Catalogue.Layout().StreamingDirectory, name)
-			err := durable.CopyFile(from, filepath.Join(directory, as), 0o600)
-			if errors.Is(err, fs.ErrNotExist) {
-				vanished = true
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			copied[as] = !partial
-		}
-		if !vanished {
-			return copied, nil
-		}
-		// It was finished, which gave it another name, or archived: look again.
-	}
-	return nil, sdk.Errorf(sdk.Unavailable, "the files in %s change faster than they can be copied: try again", r.server.Catalogue.Layout().StreamingDirectory)
-}
-
-// receivedWAL lists the files being received, whole segments before partial ones.
-func (r *run) receivedWAL() ([]string, error) {
-	entries, err := os.ReadDir(r.server.Catalogue.Layout().StreamingDirectory)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, sdk.Errorf(sdk.Denied, "received WAL: %w", err)
-	}
-	var names []string
-	for _, entry := range entries {
-		name, err := wal.ParseName(entry.Name())
-		if err != nil || !entry.Type().IsRegular() || name.Kind == wal.KindBackupHistory {
-			continue
-		}
-		info, err := entry.Info()
-		if err == nil && info.Size() == 0 {
-			continue
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, sdk.Errorf(sdk.Denied, "received WAL: %w", err)
-		}
-		names = append(names, entry.Name()) // also one that has just gone: it is looked for again
-	}
-	slices.Sort(names) // a name comes before the same with a suffix
-	return names, nil
 }

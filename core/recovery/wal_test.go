@@ -3,7 +3,10 @@ package recovery
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -156,6 +159,44 @@ func TestOfTwoPartialSegmentsTheLongerOneIsRecoveredWhateverTheirFilesMeasure(t 
 				t.Errorf("%d files, %d counted; the longer one: %t", len(staged), report.WALFiles, staged[name] == string(long))
 			}
 		})
+	}
+}
+
+func TestWhatWasDeliveredAndCannotBeArchivedIsRecoveredToo(t *testing.T) {
+	s := newSite(t, noTransform)
+	name, next := segmentName(1, 1), segmentName(1, 2)
+	s.backup = backupAt(s.backup.ID, noon, 0x110000)
+	s.backup.Timeline, s.backup.BeginWAL, s.backup.EndWAL = 1, name, name
+	s.save()
+	s.putPlain("", asIs)
+	archiving, err := s.Catalogue.Lock(catalogue.LockArchiveWAL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer archiving.Release()
+	s.put("incoming/"+segmentName(1, 0), someWAL(t, segmentName(1, 0), 1)) // before the backup
+	s.put("incoming/"+name, zipped(someWAL(t, name, 4)))
+	s.put("incoming/"+next+".partial", someWAL(t, next, 5))
+	s.put("streaming/"+next+".partial", someWAL(t, next, 2))
+	s.put("wals/0000000100000000/"+next+".partial", someWAL(t, next, 3))
+	s.put("incoming/"+segmentName(1, 3), someWAL(t, segmentName(1, 3), 1)[:1000]) // still being written
+	s.put("incoming/.hidden", []byte("x"))
+	s.put("incoming/00000002.history", []byte("1\t0/300000\tno recovery target specified\n"))
+	report := s.mustRun(Request{})
+	staged := tree(t, filepath.Join(report.Destination, "barman_wal"))
+	want := map[string]string{
+		name: string(someWAL(t, name, 4)), next: string(someWAL(t, next, 5)), "00000002.history": "1\t0/300000\tno recovery target specified\n",
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(want)), slices.Sorted(maps.Keys(staged))); diff != "" {
+		t.Fatal(diff)
+	}
+	for file, content := range want {
+		if staged[file] != content {
+			t.Errorf("%s has other content", file)
+		}
+	}
+	if len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0], segmentName(1, 3)) {
+		t.Errorf("%q", report.Warnings)
 	}
 }
 
