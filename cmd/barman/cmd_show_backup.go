@@ -1,9 +1,13 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/continuity"
+	"github.com/barman-go/barman/sdk/wal"
 )
 
 func newShowBackupCommand(a *app) *cobra.Command {
@@ -20,11 +24,13 @@ last, oldest, first, last-failed, latest-full and last-full.
 		Example:           "  barman show-backup main latest\n  barman -f json show-backup main 20240110T120000",
 		Args:              exactly(2, "a server and a backup"),
 		ValidArgsFunction: a.completeServer,
-		RunE:              func(_ *cobra.Command, args []string) error { return runShowBackup(a, args[0], args[1]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runShowBackup(cmd.Context(), a, args[0], args[1])
+		},
 	}
 }
 
-func runShowBackup(a *app, name, reference string) error {
+func runShowBackup(ctx context.Context, a *app, name, reference string) error {
 	s, err := a.server(name, a.catalogued)
 	if err != nil {
 		return err
@@ -40,7 +46,11 @@ func runShowBackup(a *app, name, reference string) error {
 	if found.damage != nil {
 		a.print().warn(found.damage.Error())
 	}
-	shown := shownBackup{server: s.Name(), backup: b, wal: found.wal[b.ID]}
+	timelines, unread := continuity.Timelines(ctx, s)
+	for _, err := range unread {
+		a.print().warn(err.Error())
+	}
+	shown := shownBackup{server: s.Name(), backup: b, wal: found.wal[b.ID], timelines: timelines.Reachable(b.Timeline, b.EndLSN)}
 	shown.previous, shown.next = found.neighbours(b.ID)
 	a.print().answer(shown)
 	return nil
@@ -52,4 +62,5 @@ type shownBackup struct {
 	backup         *catalogue.Backup
 	wal            catalogue.WALStatistics
 	previous, next catalogue.BackupID
+	timelines      []wal.Timeline // younger ones that it can be led to
 }

@@ -77,8 +77,11 @@ func (b shownBackup) archiveDocument() map[string]any {
 	setSize(archive, "disk_usage", b.wal.UntilNextSize)
 	set(archive, "compression_ratio", percent(b.wal.UntilNextCompressionRatio()))
 	set(archive, "last_available", b.wal.Last)
-	if rate := b.walRate(); rate != "" {
+	if rate := walRate(b.wal); rate != "" {
 		archive["wal_rate"], archive["wal_rate_per_second"] = rate, b.wal.PerSecond()
+	}
+	if len(b.timelines) > 0 {
+		archive["timelines"], archive["_WARNING"] = b.reachable(), severalTimelines
 	}
 	return archive
 }

@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
 )
 
 // text writes the sections of Barman 3.17's show-backup.
-func (b shownBackup) text(w io.Writer, _ style) {
+func (b shownBackup) text(w io.Writer, st style) {
 	fmt.Fprintf(w, "Backup %s:\n", b.backup.ID)
 	for i, section := range b.sections() {
 		indent, width := "  ", 23
@@ -28,6 +29,21 @@ func (b shownBackup) text(w io.Writer, _ style) {
 	if b.backup.Error != "" && !b.backup.State.CopyDone() {
 		fmt.Fprintf(w, "  %-23s: %s\n", "Error", b.backup.Error)
 	}
+	if len(b.timelines) > 0 && b.backup.State.CopyDone() {
+		fmt.Fprintf(w, "\n%s\n", st.notice("WARNING: "+severalTimelines))
+	}
+}
+
+// severalTimelines says that figures are about the backup's own timeline.
+const severalTimelines = "WAL information is inaccurate due to multiple timelines interacting with this backup"
+
+// reachable are the younger timelines that the backup can be led to, in decimal.
+func (b shownBackup) reachable() []string {
+	var texts []string
+	for _, timeline := range b.timelines {
+		texts = append(texts, strconv.FormatUint(uint64(timeline), 10))
+	}
+	return texts
 }
 
 type section struct {
@@ -128,9 +144,10 @@ func (b shownBackup) archive() section {
 	s := section{title: "WAL information"}
 	s.add("Number of files", strconv.Itoa(b.wal.UntilNextCount))
 	s.add("Disk usage", catalogue.PrettySize(b.wal.UntilNextSize))
-	s.add("WAL rate", b.walRate())
+	s.add("WAL rate", walRate(b.wal))
 	s.add("Compression ratio", percent(b.wal.UntilNextCompressionRatio()))
 	s.add("Last available", b.wal.Last)
+	s.add("Reachable timelines", strings.Join(b.reachable(), ", "))
 	return s
 }
 
@@ -221,11 +238,11 @@ func (b shownBackup) workers() int {
 	return int(n)
 }
 
-func (b shownBackup) walRate() string {
-	if b.wal.PerSecond() <= 0 {
+func walRate(w catalogue.WALStatistics) string {
+	if w.PerSecond() <= 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.2f/hour", 3600*b.wal.PerSecond())
+	return fmt.Sprintf("%.2f/hour", 3600*w.PerSecond())
 }
 
 func seconds(stats catalogue.Dict, key string) (time.Duration, bool) {

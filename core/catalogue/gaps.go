@@ -79,7 +79,8 @@ func (c Continuity) Missing() uint64 {
 
 // ContinuityOptions say what is known beyond the directories.
 type ContinuityOptions struct {
-	// Timelines are the histories of the archive.
+	// Timelines are the histories of the archive. Those of files that wait to be
+	// archived are added.
 	Timelines Timelines
 	// Indexed takes xlog.db for the archive, of a server whose WAL is stored
 	// elsewhere.
@@ -104,7 +105,8 @@ func (s *Server) Continuity(options ContinuityOptions) (Continuity, error) {
 	if len(backups) == 0 {
 		return Continuity{}, damage
 	}
-	l := &lookup{size: backups[0].segmentSize(), timelines: options.Timelines, present: map[wal.Timeline]segmentSet{}}
+	l := &lookup{size: backups[0].segmentSize(), timelines: Timelines{}, present: map[wal.Timeline]segmentSet{}}
+	maps.Copy(l.timelines, options.Timelines)
 	// Files move into the archive and never back: looked at in this order, none can
 	// be missed.
 	var c Continuity
@@ -220,13 +222,21 @@ func (l *lookup) add(name wal.Name) error {
 	return nil
 }
 
-// waiting adds the segments of a directory that is emptied into the archive, and
-// counts them. What is there may be anything; the archiver judges it.
+// waiting adds the segments and histories of a directory that is emptied into
+// the archive, and counts the segments. What is there may be anything; the
+// archiver judges it.
 func (l *lookup) waiting(directory string) (int, error) {
 	found := 0
-	err := eachSegment(directory, func(name wal.Name) error {
-		if l.add(name) == nil {
-			found++
+	err := eachFile(directory, func(name wal.Name) error {
+		switch name.Kind {
+		case wal.KindSegment:
+			if l.add(name) == nil {
+				found++
+			}
+		case wal.KindHistory:
+			if entries, err := readHistory(filepath.Join(directory, name.String())); err == nil {
+				l.timelines[name.Timeline] = entries
+			}
 		}
 		return nil
 	})
@@ -246,8 +256,8 @@ func (l *lookup) archived(directory string) error {
 		if err := checkHashDir(path); err != nil {
 			return err
 		}
-		err := eachSegment(path, func(name wal.Name) error {
-			if name.HashDir() != hashDir {
+		err := eachFile(path, func(name wal.Name) error {
+			if name.Kind != wal.KindSegment || name.HashDir() != hashDir {
 				return nil
 			}
 			return l.add(name)
@@ -274,10 +284,9 @@ func (l *lookup) recorded(s *Server) error {
 	return nil
 }
 
-// eachSegment calls do for the segments of a directory, in any order. A file
-// that is empty, or no regular one, is none. Memory does not grow with their
-// number.
-func eachSegment(directory string, do func(wal.Name) error) (err error) {
+// eachFile calls do for the WAL files of a directory, in any order. A file that
+// is empty, or no regular one, is none. Memory does not grow with their number.
+func eachFile(directory string, do func(wal.Name) error) (err error) {
 	d, err := os.Open(directory)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -294,7 +303,7 @@ func eachSegment(directory string, do func(wal.Name) error) (err error) {
 		}
 		for _, entry := range entries {
 			name, parseErr := wal.ParseName(entry.Name())
-			if parseErr != nil || name.Kind != wal.KindSegment || !entry.Type().IsRegular() {
+			if parseErr != nil || !entry.Type().IsRegular() {
 				continue
 			}
 			info, statErr := entry.Info()

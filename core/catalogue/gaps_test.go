@@ -1,7 +1,9 @@
 package catalogue
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
@@ -360,6 +363,47 @@ func TestReachableTimelinesLeftBehindTheBackupsEnd(t *testing.T) {
 		}
 	}
 	if got := timelines.Reachable(2, w.position(t, "6")); !slices.Equal(got, []wal.Timeline{3}) {
+		t.Error(got)
+	}
+}
+
+func TestHistoriesAreReadPlainAndCompressedInTheArchiveAndBeforeIt(t *testing.T) {
+	w := world{backups: backupA + " 1 2-3", archive: "1: 2-5\n2: 6-7\n3: 8"}
+	s := w.build(t)
+	var compressed bytes.Buffer
+	z, err := codec.NewWriter(codec.Zstd, "", &compressed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(z, "1\t0/6000064\tno recovery target specified\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, s.WALPath(walName(t, "00000002.history")), compressed.String())
+	write(t, s.WALPath(walName(t, "00000009.history")), "neither history nor compressed")
+	write(t, filepath.Join(s.Layout().IncomingDirectory, "00000003.history"), "1\t0/6000064\tx\n2\t0/8000064\tx\n")
+	write(t, filepath.Join(s.Layout().IncomingDirectory, "00000004.history"), "1\t0/60")
+
+	names, err := s.HistoryFiles()
+	if err != nil || fmt.Sprint(names) != "[00000002.history 00000009.history]" {
+		t.Fatal(names, err)
+	}
+	entries, err := s.ReadHistory(names[0])
+	if err != nil || len(entries) != 1 || entries[0].Parent != 1 || entries[0].Switch != 0x6000064 {
+		t.Fatal(entries, err)
+	}
+	_, err = s.ReadHistory(names[1])
+	wantKind(t, err, sdk.Corrupt, "00000009.history")
+	_, err = s.ReadHistory(walName(t, "00000008.history"))
+	wantKind(t, err, sdk.NotFound)
+
+	c, err := s.Continuity(ContinuityOptions{Timelines: Timelines{2: entries}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := told(c, wal.DefaultSegmentSize); got != "A to 3: until 9 of 3, newest" {
 		t.Error(got)
 	}
 }

@@ -36,6 +36,11 @@ func (w WALStatistics) UntilNextCompressionRatio() float64 {
 	return saved(w.UntilNextSize, w.UntilNextTheoreticalSize)
 }
 
+// WholeCompressionRatio is CompressionRatio of both.
+func (w WALStatistics) WholeCompressionRatio() float64 {
+	return saved(w.Size+w.UntilNextSize, w.TheoreticalSize+w.UntilNextTheoreticalSize)
+}
+
 func saved(size, theoretical int64) float64 {
 	if theoretical <= 0 {
 		return 0

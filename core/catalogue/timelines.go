@@ -1,9 +1,14 @@
 package catalogue
 
 import (
+	"cmp"
+	"errors"
+	"io"
 	"maps"
 	"slices"
 
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
@@ -67,4 +72,48 @@ func (t Timelines) way(begin wal.Segment, to wal.Timeline, end uint64, size wal.
 		first = next
 	}
 	return append(stretches, stretch{timeline: to, first: first, end: end})
+}
+
+// maxHistory bounds a history file, which has a line for each promotion.
+const maxHistory = 1 << 20
+
+// HistoryFiles returns the timeline history files of the archive in ascending
+// order.
+func (s *Server) HistoryFiles() ([]wal.Name, error) {
+	names, err := readNames(s.layout.WALsDirectory)
+	if err != nil {
+		return nil, s.wrap(err)
+	}
+	var histories []wal.Name
+	for _, name := range names {
+		if n, err := wal.ParseName(name); err == nil && n.Kind == wal.KindHistory {
+			histories = append(histories, n)
+		}
+	}
+	return histories, nil
+}
+
+// ReadHistory reads a history file of the archive, plain or compressed. Whatever
+// else it is, encrypted or damaged, is an error of kind Corrupt.
+func (s *Server) ReadHistory(name wal.Name) ([]wal.HistoryEntry, error) {
+	path := s.WALPath(name)
+	entries, err := readHistory(path)
+	if err != nil {
+		return nil, s.errorf(cmp.Or(kindOf(err), sdk.Corrupt), "%s: %w", path, err)
+	}
+	return entries, nil
+}
+
+func readHistory(path string) (entries []wal.HistoryEntry, err error) {
+	f, _, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	plain, _, err := codec.Decoded(f)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, plain.Close()) }()
+	return wal.ParseHistory(io.LimitReader(plain, maxHistory))
 }

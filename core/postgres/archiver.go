@@ -14,6 +14,9 @@ type Archiver struct {
 	Failed       int64
 	LastFailed   string // file name
 	FailedAt     *time.Time
+	// PerSecond is how many files were archived in a second since the statistics
+	// were reset.
+	PerSecond float64
 }
 
 // Healthy tells whether the last attempt did not fail.
@@ -25,7 +28,8 @@ func (a Archiver) Healthy() bool {
 func (c *Conn) Archiver(ctx context.Context) (Archiver, error) {
 	var a Archiver
 	err := c.one(ctx, "read pg_stat_archiver", `SELECT archived_count, coalesce(last_archived_wal, ''), last_archived_time,
-		failed_count, coalesce(last_failed_wal, ''), last_failed_time FROM pg_stat_archiver`,
-		&a.Archived, &a.LastArchived, &a.ArchivedAt, &a.Failed, &a.LastFailed, &a.FailedAt)
+		failed_count, coalesce(last_failed_wal, ''), last_failed_time,
+		coalesce(archived_count / nullif(extract(epoch FROM clock_timestamp() - stats_reset), 0), 0)::float8 FROM pg_stat_archiver`,
+		&a.Archived, &a.LastArchived, &a.ArchivedAt, &a.Failed, &a.LastFailed, &a.FailedAt, &a.PerSecond)
 	return a, err
 }

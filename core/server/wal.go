@@ -58,3 +58,14 @@ func (s *Server) WALSource(ctx context.Context) (WALSource, error) {
 func (s *Server) ConnectReplication(ctx context.Context, source WALSource) (*postgres.Replication, error) {
 	return postgres.ConnectReplication(ctx, source.Conninfo.Reveal(), "barman")
 }
+
+// localSink is the sink that stores where the catalogue looks.
+const localSink = "posix"
+
+// WALStoredElsewhere tells whether the sink that WAL is read from, the first,
+// stores elsewhere than where the catalogue looks for the archive. Then only
+// xlog.db tells what is archived.
+func (s *Server) WALStoredElsewhere() bool {
+	first := s.Config.WAL.Sinks[0]
+	return first.Name != localSink || first.Has("path")
+}
