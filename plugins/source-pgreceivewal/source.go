@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -170,6 +171,8 @@ func (s *Source) begin(ctx context.Context, conn *replication.Conn, system repli
 	case found.found && found.next.Timeline == system.Timeline && found.next.Start(size) > system.Position:
 		return wal.Segment{}, sdk.Errorf(sdk.Unavailable, "%s: WAL was received up to %s, the server itself is only at %s: a standby may catch up; "+
 			"if it cannot, this is not the server whose WAL is here: "+resetAndBackUpAgain, conn, found.next.Start(size), system.Position, s.server.Name)
+	case found.found && found.next.Timeline < system.Timeline:
+		return s.afterFork(ctx, conn, system, found.next, size)
 	case found.found:
 		return found.next, nil
 	case slot.restart != 0 && slot.timeline != 0:
@@ -178,6 +181,43 @@ func (s *Source) begin(ctx context.Context, conn *replication.Conn, system repli
 		return wal.SegmentAt(system.Timeline, slot.restart, size), nil
 	}
 	return wal.SegmentAt(system.Timeline, system.Position, size), nil
+}
+
+// afterFork decides where to begin on a server that has gone on to another
+// timeline. Usually it has all that comes next on the old one, up to its end. A
+// standby that was promoted before it had all that was received here has not:
+// then receiving goes on where the new timeline begins, and what was received of
+// the old one beyond that stays as it is.
+func (s *Source) afterFork(ctx context.Context, conn *replication.Conn, system replication.System, next wal.Segment, size wal.SegmentSize) (wal.Segment, error) {
+	rows, err := conn.Query(ctx, historyCommand(system.Timeline))
+	if err != nil {
+		return wal.Segment{}, err
+	}
+	content, err := parseHistory(system.Timeline, rows)
+	if err != nil {
+		return wal.Segment{}, err
+	}
+	history, err := wal.ParseHistory(bytes.NewReader(content))
+	if err != nil {
+		return wal.Segment{}, err
+	}
+	for i, ended := range history {
+		if ended.Parent != next.Timeline {
+			continue
+		}
+		if next.Start(size) <= ended.Switch {
+			return next, nil
+		}
+		successor := system.Timeline
+		if i+1 < len(history) {
+			successor = history[i+1].Parent
+		}
+		hclog.FromContext(ctx).Warn("more WAL was received of a timeline than the server had when it left it: that server's last transactions are in the archive only",
+			"server", s.server.Name, "timeline", int(next.Timeline), "received", next.Start(size).String(), "left", ended.Switch.String(), "next timeline", int(successor))
+		return wal.SegmentAt(successor, ended.Switch, size), nil
+	}
+	return wal.Segment{}, sdk.Errorf(sdk.Invalid, "%s: it is on timeline %d, which does not descend from timeline %d, of which WAL was received: "+
+		"is it another server, or was it restored from a backup? If it is right, "+resetAndBackUpAgain, conn, system.Timeline, next.Timeline, s.server.Name)
 }
 
 // startingHistory fetches the history file of the timeline that receiving
