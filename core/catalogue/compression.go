@@ -9,12 +9,8 @@ import (
 	"github.com/barman-go/barman/sdk/codec"
 )
 
-// customCompression is the name under which files compressed by a command of
-// the user's are recorded.
-const customCompression = "custom"
-
 func knownCompression(name string) bool {
-	return name == "" || name == customCompression || codec.Known(name)
+	return name == "" || name == codec.Custom || codec.Known(name)
 }
 
 // detectEncryption recognises an OpenPGP message (RFC 9580, sections 4.2, 5.1

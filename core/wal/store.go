@@ -13,6 +13,7 @@ import (
 
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/codec"
 )
 
 // archiveFolder is where the archive is in every sink.
@@ -131,21 +132,8 @@ func (f *file) stored(w *pipeline.Writer, receipts []sdk.Receipt) {
 	}
 	f.storedCompression = f.compression
 	if f.compression == "" {
-		f.storedCompression = codecOf(w.Suffix())
+		f.storedCompression = codec.OfSuffix(w.Suffix())
 	}
-}
-
-// codecOf names the compression whose suffix transforms would add.
-func codecOf(suffix string) string {
-	switch suffix {
-	case ".gz":
-		return "gzip"
-	case ".zst":
-		return "zstd"
-	case ".lz4":
-		return "lz4"
-	}
-	return ""
 }
 
 // errWritten is the error of a file that changed after it was inspected.

@@ -23,6 +23,10 @@ const (
 	Snappy = "snappy" // the framing format
 )
 
+// Custom is the name under which is recorded what a command of the user's
+// compressed. This package can neither read nor write it.
+const Custom = "custom"
+
 // Names returns the names of all codecs.
 func Names() []string { return []string{Gzip, Pigz, Bzip2, XZ, LZ4, Zstd, Snappy} }
 
@@ -81,6 +85,39 @@ func DetectCut(whole []byte) string {
 	for _, m := range magics() {
 		if len(whole) < len(m.prefix) && m.begins(whole) {
 			return m.codec
+		}
+	}
+	return ""
+}
+
+// Suffix returns what is appended to the name of a file that a codec made: what
+// its tool appends. It is empty for a name that is no codec's.
+func Suffix(name string) string {
+	switch name {
+	case Gzip, Pigz:
+		return ".gz"
+	case Bzip2:
+		return ".bz2"
+	case XZ:
+		return ".xz"
+	case LZ4:
+		return ".lz4"
+	case Zstd:
+		return ".zst"
+	case Snappy:
+		return ".sz"
+	case Custom:
+		return ".custom"
+	}
+	return ""
+}
+
+// OfSuffix returns the name of the codec with a suffix, or nothing. Of gzip's
+// names it is Gzip.
+func OfSuffix(suffix string) string {
+	for _, name := range append(Names(), Custom) {
+		if Suffix(name) == suffix {
+			return name
 		}
 	}
 	return ""

@@ -197,6 +197,19 @@ func TestTooMuchMemoryIsRefused(t *testing.T) {
 	}
 }
 
+func TestSuffixesAreThoseOfTheTools(t *testing.T) {
+	for name, want := range map[string]string{Gzip: ".gz", Bzip2: ".bz2", XZ: ".xz", LZ4: ".lz4", Zstd: ".zst", Snappy: ".sz", Custom: ".custom"} {
+		if got, back := Suffix(name), OfSuffix(want); got != want || back != name {
+			t.Errorf("%s has the suffix %q, which is that of %q", name, got, back)
+		}
+	}
+	for _, other := range []string{"", ".", ".tar", ".gz.gpg"} {
+		if name := OfSuffix(other); name != "" {
+			t.Errorf("the suffix %q is that of %q", other, name)
+		}
+	}
+}
+
 func TestUnknownCodecIsInvalid(t *testing.T) {
 	if _, err := NewReader("lzop", strings.NewReader("")); sdk.KindOf(err) != sdk.Invalid {
 		t.Errorf("reading lzop gives error %v", err)
