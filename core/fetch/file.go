@@ -26,6 +26,9 @@ type Request struct {
 	Codec string
 }
 
+// plain tells whether the bytes leave as PostgreSQL wrote them.
+func (r Request) plain() bool { return r.Codec == "" && !r.Stored }
+
 // Place is where a WAL file was found.
 type Place string
 
@@ -68,7 +71,10 @@ var errMissing = errors.New("no such WAL file")
 // damaged; Unavailable when a place could not be looked at, or the file is still
 // being delivered.
 func Write(ctx context.Context, s *server.Server, request Request, w io.Writer) (Result, error) {
-	out := &heldBack{w: w}
+	return write(ctx, s, request, &heldBack{w: w})
+}
+
+func write(ctx context.Context, s *server.Server, request Request, out *heldBack) (Result, error) {
 	f := &search{server: s, request: request, out: out}
 	err := f.run(ctx)
 	if err == nil {
@@ -106,7 +112,11 @@ type heldBack struct {
 	w       io.Writer
 	last    []byte
 	written int64
+	// size tells, when the first bytes are there, how many there will be.
+	size func() int64
 }
+
+const unknownSize = -1
 
 func (h *heldBack) Write(p []byte) (int, error) {
 	if err := h.release(); err != nil {
@@ -118,6 +128,9 @@ func (h *heldBack) Write(p []byte) (int, error) {
 
 // release passes on the last piece as well.
 func (h *heldBack) release() error {
+	if len(h.last) == 0 {
+		return nil
+	}
 	n, err := h.w.Write(h.last)
 	h.written += int64(n)
 	h.last = h.last[:0]

@@ -243,6 +243,12 @@ func (f *search) fromStore(ctx context.Context, l location) (found bool, err err
 func (f *search) send(l location, stored io.Reader) error {
 	stored = &source{r: stored}
 	content := corewal.NewContent(l.name)
+	f.out.size = func() int64 {
+		if size := int64(content.Header.SegmentSize); size > 0 && f.request.plain() {
+			return size
+		}
+		return unknownSize
+	}
 	out, err := newForm(f.request, f.out)
 	if err != nil {
 		return err
