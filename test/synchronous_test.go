@@ -49,8 +49,7 @@ func TestChaosOfASynchronousStandby(t *testing.T) {
 	}
 	s := newSite(t, pgtest.Options{Major: 15, SegmentSizeMB: 1, Config: map[string]string{"autovacuum": "off", "shared_buffers": "8MB"}}, zstdTar+synchronousReceiver)
 	l := newLedger(s.Cluster)
-	s.Exec("ALTER SYSTEM SET synchronous_standby_names = 'barman_receive_wal'")
-	s.Exec("SELECT pg_reload_conf()")
+	s.CommitsWaitFor("barman_receive_wal")
 	receiver := s.receive()
 	random := rand.New(rand.NewPCG(uint64(rounds), 0))
 	for round := range rounds {

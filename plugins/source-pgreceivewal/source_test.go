@@ -239,8 +239,7 @@ func TestFinishedSegmentsMayBeCarriedAway(t *testing.T) {
 func TestCommitWaitsForTheSynchronousReceiver(t *testing.T) {
 	c := start(t, 15, nil)
 	c.Exec("CREATE TABLE paid (i int)")
-	c.Exec("ALTER SYSTEM SET synchronous_standby_names = 'barman_receive_wal'")
-	c.Exec("SELECT pg_reload_conf()")
+	c.CommitsWaitFor("barman_receive_wal")
 	committed := make(chan error, 1)
 	conn := c.Connect()
 	go func() {

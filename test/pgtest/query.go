@@ -90,6 +90,15 @@ func (c *Cluster) Promote() {
 	c.Wait("SELECT NOT pg_is_in_recovery()")
 }
 
+// CommitsWaitFor names the synchronous standby, and returns when commits wait for it, whether it is there or not.
+func (c *Cluster) CommitsWaitFor(standby string) {
+	c.t.Helper()
+	c.Exec("ALTER SYSTEM SET synchronous_standby_names = " + standby)
+	c.Exec("SELECT pg_reload_conf()")
+	c.Wait("SELECT current_setting('synchronous_standby_names') = $1", standby)
+	c.Exec("CHECKPOINT") // the checkpointer is who makes all others wait, and it reads the configuration before it does this
+}
+
 // SwitchWAL ends the current WAL segment, even one that holds nothing yet, and returns its name.
 func (c *Cluster) SwitchWAL() string {
 	c.t.Helper()
