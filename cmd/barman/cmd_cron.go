@@ -1,34 +1,40 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
-	"github.com/barman-go/barman/core/config"
 	"github.com/barman-go/barman/core/cron"
 	"github.com/barman-go/barman/core/server"
 )
 
 func newCronCommand(a *app) *cobra.Command {
-	return &cobra.Command{
+	var attached bool
+	cmd := &cobra.Command{
 		Use:   "cron",
 		Short: "Do what is due for all servers; run it every minute",
 		Long: `Start, for every active server, receive-wal where it is configured and does not
-run, and archive-wal; mark as FAILED the backups of killed processes. What takes
-long goes on in the background. Run it every minute, by cron or systemd.
+run, and archive-wal, which also completes the backups that waited for WAL; mark
+as FAILED the backups of killed processes. What takes long goes on in the
+background. Run it every minute, by cron or systemd.
+
+What runs in the background logs to the log file. When it has ended with
+something to say, the next cron says it, on standard error and in the log. A
+receiver whose settings have changed is replaced.
 
 ` + exitCodesHelp,
 		Example: "  * * * * * barman /usr/bin/barman -q cron",
 		Args:    exactly(0, "no arguments"),
-		RunE:    func(cmd *cobra.Command, _ []string) error { return runCron(cmd.Context(), a) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runCron(cmd.Context(), a, attached) },
 	}
+	cmd.Flags().BoolVar(&attached, "keep-descriptors", false, "let what runs in the background have standard output and error, as in a container")
+	return cmd
 }
 
-func runCron(ctx context.Context, a *app) error {
+func runCron(ctx context.Context, a *app, attached bool) error {
 	loaded, err := a.configuration()
 	if err != nil {
 		return err
@@ -45,7 +51,11 @@ func runCron(ctx context.Context, a *app) error {
 		}
 		servers = append(servers, s)
 	}
-	results, err := cron.Run(ctx, servers, cron.Background(executable, cmp.Or(a.options.config, os.Getenv(config.EnvConfigFile))))
+	configuration, err := a.namedConfiguration()
+	if err != nil {
+		return err
+	}
+	results, err := cron.Run(ctx, servers, cron.Background(executable, configuration, attached))
 	failed := &failures{of: len(servers)}
 	for _, r := range results {
 		switch {
@@ -55,6 +65,9 @@ func runCron(ctx context.Context, a *app) error {
 			failed.errs = append(failed.errs, err)
 		case r.Skipped != "":
 			a.print().info(fmt.Sprintf("Skipping server '%s': %s", r.Server, r.Skipped))
+		}
+		for _, e := range r.Ended {
+			a.print().warn(fmt.Sprintf("server %s: %s, which an earlier cron started, has ended; it said: %s", r.Server, e.Command, e.Said))
 		}
 		for _, command := range r.Started {
 			a.print().info(fmt.Sprintf("Starting %s for server %s", command, r.Server))

@@ -21,10 +21,20 @@ type Result struct {
 	Server string `json:"server"`
 	// Started are the commands that were started in the background.
 	Started []string `json:"started,omitempty"`
+	// Ended are commands that an earlier run started, that have ended, and that
+	// said something before.
+	Ended []Ended `json:"ended,omitempty"`
 	// Skipped tells why nothing was done; empty if something was.
 	Skipped string `json:"skipped,omitempty"`
 	// Err is why some of it was not done.
 	Err error `json:"-"`
+}
+
+// Ended is a command that has ended.
+type Ended struct {
+	Command string `json:"command"`
+	// Said is what it wrote to standard error.
+	Said string `json:"said"`
 }
 
 // Run does what is due for each server. One server's trouble is no other's: it
@@ -57,6 +67,9 @@ func serve(ctx context.Context, s *server.Server, spawn Spawn) Result {
 	result := Result{Server: s.Name()}
 	if !s.Config.Active {
 		result.Skipped = "it is not active"
+		if pid, running, err := wal.Receiving(s); running && err == nil {
+			result.Skipped += fmt.Sprintf("; its WAL is still received, by process %d: 'barman receive-wal --stop %s' ends that", pid, s.Name())
+		}
 		return result
 	}
 	if result.Err = s.Catalogue.CreateDirectories(); result.Err != nil {
@@ -82,27 +95,51 @@ func serve(ctx context.Context, s *server.Server, spawn Spawn) Result {
 }
 
 // receive starts a WAL receiver where one is missing, and stops one that is not
-// configured any more.
+// configured any more. One that runs with other settings than today's is
+// replaced, if an earlier cron has started it; others are somebody else's.
 func (r *Result) receive(ctx context.Context, s *server.Server, spawn Spawn) error {
 	_, running, err := wal.Receiving(s)
 	if err != nil && !running {
 		return err
 	}
-	wanted := s.Config.WAL.Source != nil
-	switch {
-	case wanted && !running:
-		return r.start(s, spawn, catalogue.LockReceiveWAL)
-	case !wanted && running:
-		ctx, cancel := context.WithTimeout(ctx, stopTimeout)
-		defer cancel()
-		pid, err := wal.Stop(ctx, s)
-		if sdk.KindOf(err) == sdk.NotFound {
-			return nil
+	if s.Config.WAL.Source == nil {
+		if running {
+			return stop(ctx, s, "it is not configured any more")
 		}
-		s.Logger.Info("stopped a WAL receiver that is not configured any more", "process", pid)
+		return nil
+	}
+	last, err := openRecord(s, catalogue.LockReceiveWAL)
+	if err != nil {
 		return err
 	}
-	return nil
+	defer last.file.Close() // a process that was started has its own
+	switch {
+	case last.alive && running && last.settings != "" && last.settings != settingsOf(s):
+		if err := stop(ctx, s, "its settings have changed"); err != nil {
+			return err
+		}
+		if last, err = openRecord(s, catalogue.LockReceiveWAL); err != nil {
+			return err
+		}
+		defer last.file.Close() // as above
+		if last.alive {
+			return nil // it is about to end: the next cron starts another one
+		}
+	case last.alive, running:
+		return nil
+	}
+	return r.start(s, spawn, catalogue.LockReceiveWAL, last)
+}
+
+func stop(ctx context.Context, s *server.Server, why string) error {
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	pid, err := wal.Stop(ctx, s)
+	if sdk.KindOf(err) == sdk.NotFound {
+		return nil
+	}
+	s.Logger.Info("stopped the WAL receiver: "+why, "process", pid)
+	return err
 }
 
 // archive starts an archiver, which also brings the state of backups up to
@@ -112,15 +149,28 @@ func (r *Result) archive(s *server.Server, spawn Spawn) error {
 	if err != nil && !running {
 		return err
 	}
-	if running {
+	last, err := openRecord(s, catalogue.LockArchiveWAL)
+	if err != nil {
+		return err
+	}
+	defer last.file.Close() // a process that was started has its own
+	if running || last.alive {
 		return nil
 	}
-	return r.start(s, spawn, catalogue.LockArchiveWAL)
+	return r.start(s, spawn, catalogue.LockArchiveWAL, last)
 }
 
-// start runs a command, which is named after the lock that it takes.
-func (r *Result) start(s *server.Server, spawn Spawn, command string) error {
-	if err := spawn(command, s.Name()); err != nil {
+// start runs a command, which is named after the lock that it takes, and tells
+// what the last one said that has ended.
+func (r *Result) start(s *server.Server, spawn Spawn, command string, last *record) error {
+	if last.said != "" {
+		r.Ended = append(r.Ended, Ended{Command: command, Said: last.said})
+		s.Logger.Info(command+" has ended", "said", last.said)
+	}
+	if err := last.begin(settingsOf(s)); err != nil {
+		return fmt.Errorf("start %s: %w", command, err)
+	}
+	if err := spawn(last.file, command, s.Name()); err != nil {
 		return fmt.Errorf("start %s: %w", command, err)
 	}
 	r.Started = append(r.Started, command)

@@ -26,16 +26,23 @@ import (
 const (
 	envHold  = "BARMAN_TEST_CRON_HOLD"
 	envSpawn = "BARMAN_TEST_CRON_SPAWNED"
+	envSay   = "BARMAN_TEST_CRON_SAYS"
 )
 
 // TestMain makes the test binary a WAL receiver that only holds the lock, or a
-// command in the background that notes how it was started.
+// command in the background that notes how it was started, or one that says
+// something, and then lives until it is killed, or not.
 func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(envHold) != "":
 		hold(os.Getenv(envHold))
 	case os.Getenv(envSpawn) != "":
 		note(os.Getenv(envSpawn))
+	case os.Getenv(envSay) != "":
+		fmt.Fprint(os.Stderr, os.Getenv(envSay))
+		if strings.Contains(os.Getenv(envSay), "live on") {
+			time.Sleep(time.Hour) // until it is killed
+		}
 	default:
 		os.Exit(m.Run())
 	}
@@ -118,7 +125,7 @@ func configured(t *testing.T, blocks map[string]string) (string, []*server.Serve
 // recorder is a Spawn that only remembers.
 type recorder struct{ commands []string }
 
-func (r *recorder) spawn(args ...string) error {
+func (r *recorder) spawn(_ *os.File, args ...string) error {
 	r.commands = append(r.commands, strings.Join(args, " "))
 	return nil
 }
@@ -244,7 +251,7 @@ func TestCommandsInTheBackgroundHaveASessionOfTheirOwn(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "noted")
 	t.Setenv(envSpawn, out)
 	t.Chdir(t.TempDir())
-	if err := Background(executable, "barman.hcl")("archive-wal", "main"); err != nil {
+	if err := Background(executable, "barman.hcl", false)(nil, "archive-wal", "main"); err != nil {
 		t.Fatal(err)
 	}
 	here, err := os.Getwd()
@@ -256,7 +263,7 @@ func TestCommandsInTheBackgroundHaveASessionOfTheirOwn(t *testing.T) {
 	for {
 		noted, err := os.ReadFile(out)
 		if err == nil {
-			want := "-c " + filepath.Join(here, "barman.hcl") + " archive-wal main\ntrue\n/dev/null\n"
+			want := "-c " + filepath.Join(here, "barman.hcl") + " -q archive-wal main\ntrue\n/dev/null\n"
 			if diff := cmp.Diff(want, string(noted)); diff != "" {
 				t.Error(diff)
 			}
@@ -267,5 +274,88 @@ func TestCommandsInTheBackgroundHaveASessionOfTheirOwn(t *testing.T) {
 			t.Fatal("it was not started")
 		case <-time.After(10 * time.Millisecond):
 		}
+	}
+}
+
+// saying starts the test binary as a command that says something. Each is in
+// started.
+type saying struct {
+	t       *testing.T
+	text    string
+	started []*exec.Cmd
+}
+
+func (s *saying) spawn(stderr *os.File, args ...string) error {
+	executable, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(s.t.Context(), executable, args...)
+	cmd.Env = append(os.Environ(), envSay+"="+s.text)
+	cmd.Stderr = stderr
+	s.started = append(s.started, cmd)
+	return cmd.Start()
+}
+
+func TestWhatACommandSaidBeforeItEndedIsToldByTheNextRun(t *testing.T) {
+	_, servers := configured(t, map[string]string{"a": streams})
+	s := &saying{t: t, text: "ERROR: no such slot\n"}
+	results, err := Run(t.Context(), servers, s.spawn)
+	if err != nil || len(s.started) != 2 || len(results[0].Ended) > 0 {
+		t.Fatalf("%+v, %v", results, err)
+	}
+	for _, cmd := range s.started {
+		_ = cmd.Wait() // whichever way it ended
+	}
+	s.text = "killed before it ends, it should live on"
+	results, err = Run(t.Context(), servers, s.spawn)
+	want := []Ended{{"receive-wal", "ERROR: no such slot"}, {"archive-wal", "ERROR: no such slot"}}
+	if diff := cmp.Diff(want, results[0].Ended); diff != "" || err != nil || len(s.started) != 4 {
+		t.Fatalf("%v, %d started, %s", err, len(s.started), diff)
+	}
+	// They live, though they have taken no lock yet.
+	results, err = Run(t.Context(), servers, s.spawn)
+	if err != nil || len(s.started) != 4 || len(results[0].Started) > 0 || len(results[0].Ended) > 0 {
+		t.Fatalf("%+v, %v, %d started", results, err, len(s.started))
+	}
+	for _, cmd := range s.started[2:] {
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait() // killed
+	}
+	results, err = Run(t.Context(), servers, s.spawn)
+	if err != nil || len(s.started) != 6 || len(results[0].Ended) != 2 {
+		t.Fatalf("%+v, %v, %d started", results, err, len(s.started))
+	}
+}
+
+func TestOnlyTheEndOfALongComplaintIsTold(t *testing.T) {
+	_, servers := configured(t, map[string]string{"a": delivers})
+	s := &saying{t: t, text: strings.Repeat("x", 100_000) + " and so it ended"}
+	if _, err := Run(t.Context(), servers, s.spawn); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.started[0].Wait() // whichever way it ended
+	results, err := Run(t.Context(), servers, s.spawn)
+	if err != nil || len(results[0].Ended) != 1 {
+		t.Fatalf("%+v, %v", results, err)
+	}
+	if said := results[0].Ended[0].Said; len(said) > maxSaid || !strings.HasSuffix(said, "and so it ended") {
+		t.Errorf("%d bytes, the end of which is %q", len(said), said[max(0, len(said)-50):])
+	}
+}
+
+func TestAnInactiveServersReceiverIsLeftAloneAndTold(t *testing.T) {
+	_, servers := configured(t, map[string]string{"c": inactive})
+	lock, err := servers[0].Catalogue.Lock(catalogue.LockReceiveWAL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Release()
+	var r recorder
+	results, err := Run(t.Context(), servers, r.spawn)
+	if err != nil || len(r.commands) > 0 || !strings.Contains(results[0].Skipped, "receive-wal --stop c") {
+		t.Errorf("%+v, %q, %v", results, r.commands, err)
 	}
 }
