@@ -3,7 +3,6 @@ package wal
 import (
 	"bytes"
 	"context"
-	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/delivery"
 	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
@@ -40,7 +40,7 @@ func CheckDelivery(s *server.Server) error {
 	return nil
 }
 
-// Deliver takes in WAL files that are sent over a stream, see readParcel, and
+// Deliver takes in WAL files that are sent over a stream, see package delivery, and
 // puts them into the server's incoming directory. When it returns without an
 // error every file of the stream is durable there, or set aside.
 //
@@ -60,9 +60,9 @@ func Deliver(ctx context.Context, s *server.Server, stream io.Reader) (files []F
 	if err := s.Catalogue.CreateDirectories(); err != nil {
 		return nil, err
 	}
-	d := &delivery{server: s}
+	d := &intake{server: s}
 	defer func() { err = errors.Join(err, d.discard()) }()
-	listed, err := readParcel(stream, d.take)
+	listed, err := delivery.Read(stream, d.take)
 	if err == nil {
 		err = d.verify(listed)
 	}
@@ -83,8 +83,8 @@ func Deliver(ctx context.Context, s *server.Server, stream io.Reader) (files []F
 	return files, nil
 }
 
-// delivery is what came over one stream.
-type delivery struct {
+// intake is what came over one stream.
+type intake struct {
 	server *server.Server
 	files  []*delivered
 }
@@ -99,7 +99,7 @@ type delivered struct {
 }
 
 // take writes a file under a hidden name, which the archiver passes over.
-func (d *delivery) take(name wal.Name, modified time.Time, content io.Reader) error {
+func (d *intake) take(name wal.Name, modified time.Time, content io.Reader) error {
 	const mode, piece = 0o600, 256 << 10
 	path := filepath.Join(d.server.Catalogue.Layout().IncomingDirectory, name.String())
 	replacement, err := durable.NewReplacement(path, mode)
@@ -123,17 +123,17 @@ func (d *delivery) take(name wal.Name, modified time.Time, content io.Reader) er
 }
 
 // verify holds the files against their checksums.
-func (d *delivery) verify(listed sums) error {
+func (d *intake) verify(listed delivery.Sums) error {
 	for _, f := range d.files {
 		got := f.sha256
-		if listed.algorithm == algorithmMD5 {
+		if listed.Algorithm == delivery.MD5 {
 			var err error
-			if got, err = sumOf(md5.New(), f.reader()); err != nil {
+			if got, err = sumOf(listed.Algorithm.New(), f.reader()); err != nil {
 				return fmt.Errorf("delivered %s: %w", f.Name, err)
 			}
 		}
-		if want := listed.byName[f.Name]; hex.EncodeToString(got) != want {
-			return sdk.Errorf(sdk.Corrupt, "delivered %s has the %s checksum %x, the sender says %s: the file changed while it was sent, or on its way", f.Name, listed.algorithm, got, want)
+		if want := listed.ByName[f.Name]; hex.EncodeToString(got) != want {
+			return sdk.Errorf(sdk.Corrupt, "delivered %s has the %s checksum %x, the sender says %s: the file changed while it was sent, or on its way", f.Name, listed.Algorithm, got, want)
 		}
 	}
 	return nil
@@ -147,7 +147,7 @@ func sumOf(h hash.Hash, r io.Reader) ([]byte, error) {
 }
 
 // discard removes what has no name yet.
-func (d *delivery) discard() error {
+func (d *intake) discard() error {
 	var errs []error
 	for _, f := range d.files {
 		if f.content != nil {
@@ -159,7 +159,7 @@ func (d *delivery) discard() error {
 
 // publish gives a file its name. What it finds there may be gone or another file
 // a moment later: others deliver, and the archiver takes files away.
-func (d *delivery) publish(ctx context.Context, f *delivered) error {
+func (d *intake) publish(ctx context.Context, f *delivered) error {
 	const attempts = 100
 	for range attempts {
 		err := f.content.CommitNew()
@@ -273,7 +273,7 @@ func plainSum(r io.Reader) ([]byte, error) {
 		return nil, read.failed
 	}
 	defer plain.Close()
-	sum, err := sumOf(sha256.New(), io.LimitReader(plain, maxDelivered))
+	sum, err := sumOf(sha256.New(), io.LimitReader(plain, delivery.MaxSize))
 	if err != nil {
 		return nil, read.failed
 	}
@@ -298,7 +298,7 @@ func lockArchive(ctx context.Context, s *server.Server) (*catalogue.Lock, error)
 // replace puts the file in the place of its own beginning, unless that has
 // changed meanwhile. The archiver's lock keeps it from removing or setting aside
 // the new file for the old one.
-func (d *delivery) replace(ctx context.Context, f *delivered, beginning fs.FileInfo) (replaced bool, err error) {
+func (d *intake) replace(ctx context.Context, f *delivered, beginning fs.FileInfo) (replaced bool, err error) {
 	lock, err := lockArchive(ctx, d.server)
 	if err != nil {
 		return false, err
@@ -326,7 +326,7 @@ func (d *delivery) replace(ctx context.Context, f *delivered, beginning fs.FileI
 
 // aside keeps a file whose name is taken in the errors directory, where it is
 // durable as well.
-func (d *delivery) aside(f *delivered) error {
+func (d *intake) aside(f *delivered) error {
 	const reason = "another file of this name was delivered before and is not archived yet"
 	to, err := moveAside(f.content.Temporary(), f.Name, d.server.Catalogue.Layout().ErrorsDirectory, suffixDuplicate, time.Now())
 	if err != nil {

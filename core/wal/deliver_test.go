@@ -1,7 +1,9 @@
 package wal
 
 import (
+	"archive/tar"
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -17,9 +19,32 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/delivery"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/test/pgtest"
 )
+
+var sentAt = time.Date(2026, 1, 2, 3, 4, 5, 678900000, time.UTC)
+
+const (
+	firstWAL  = "00000001000000000000000A"
+	secondWAL = "00000001000000000000000B"
+)
+
+// parcel is a delivery of files, given as names and contents in turn.
+func parcel(t *testing.T, algorithm delivery.Algorithm, namesAndContents ...string) []byte {
+	t.Helper()
+	var stream bytes.Buffer
+	var files []delivery.File
+	for i := 0; i < len(namesAndContents); i += 2 {
+		content := namesAndContents[i+1]
+		files = append(files, delivery.File{Name: namesAndContents[i], Size: int64(len(content)), ModTime: sentAt, Content: strings.NewReader(content)})
+	}
+	if err := delivery.Write(&stream, algorithm, files...); err != nil {
+		t.Fatal(err)
+	}
+	return stream.Bytes()
+}
 
 // deliver delivers a stream, which must be taken.
 func (s *site) deliver(stream []byte) []File {
@@ -43,7 +68,7 @@ func (s *site) incoming(name string) string {
 func TestADeliveryIsInTheIncomingDirectoryAndGetsArchived(t *testing.T) {
 	s := newSite(t, t.TempDir(), zstdLine)
 	segment := segmentOf(firstWAL, testSystemID, 1)
-	files := s.deliver(send(t).file(firstWAL, string(segment)).file("./00000002.history", "1\t0/9000000\tx\n").sums().end())
+	files := s.deliver(parcel(t, delivery.SHA256, firstWAL, string(segment), "00000002.history", "1\t0/9000000\tx\n"))
 	want := []File{{Name: firstWAL, Origin: Incoming, Outcome: Accepted}, {Name: "00000002.history", Origin: Incoming, Outcome: Accepted}}
 	if diff := cmp.Diff(want, files); diff != "" {
 		t.Error(diff)
@@ -66,26 +91,48 @@ func TestADeliveryIsInTheIncomingDirectoryAndGetsArchived(t *testing.T) {
 
 func TestAHostileDeliveryLeavesNoTrace(t *testing.T) {
 	s := newSite(t, t.TempDir(), plainLine)
-	for name, h := range hostile(t) {
+	good := parcel(t, delivery.SHA256, firstWAL, "content", secondWAL, "more")
+	changed := func(old, new string) []byte { return bytes.Replace(good, []byte(old), []byte(new), 1) }
+	cut := func(size int) []byte { return good[:size] }
+	var link bytes.Buffer
+	members := tar.NewWriter(&link)
+	if err := errors.Join(members.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: firstWAL, Linkname: "/etc/passwd"}), members.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for name, hostile := range map[string]struct {
+		stream []byte
+		kind   sdk.ErrorKind
+	}{
+		"a changed file":     {changed("more", "less"), sdk.Corrupt},
+		"another checksum":   {changed(fmt.Sprintf("%x", sha256.Sum256([]byte("more"))), strings.Repeat("0", 64)), sdk.Corrupt},
+		"a missing file":     {append(bytes.Clone(good[:2048]), good[4096:]...), sdk.Invalid},
+		"no list":            {append(bytes.Clone(good[:4096]), make([]byte, 1024)...), sdk.Invalid},
+		"cut in a file":      {cut(1540), sdk.Unavailable},
+		"cut in the list":    {cut(4096 + 1024 + 20), sdk.Unavailable},
+		"something behind":   {append(bytes.Clone(good), "more"...), sdk.Invalid},
+		"a symbolic link":    {link.Bytes(), sdk.Invalid},
+		"a path":             {parcel(t, delivery.SHA256, "../"+firstWAL, "content"), sdk.Invalid},
+		"an absolute path":   {parcel(t, delivery.SHA256, "/tmp/"+firstWAL, "content"), sdk.Invalid},
+		"a name that is odd": {parcel(t, delivery.SHA256, "postgresql.conf", "content"), sdk.Invalid},
+	} {
 		t.Run(name, func(t *testing.T) {
-			files, err := Deliver(t.Context(), s.Server, bytes.NewReader(h.stream))
-			if sdk.KindOf(err) != h.kind || !strings.Contains(err.Error(), h.says) || files != nil {
-				t.Errorf("%v: %v", sdk.KindOf(err), err)
+			files, err := Deliver(t.Context(), s.Server, bytes.NewReader(hostile.stream))
+			if sdk.KindOf(err) != hostile.kind || files != nil {
+				t.Errorf("%v, %+v", err, files)
 			}
-			for _, dir := range []string{"incoming", "errors", "."} {
-				for _, left := range s.files(dir) {
-					if strings.Contains(left, "000000") || left == "passwd" {
-						t.Errorf("in %s: %s", dir, left)
-					}
-				}
+			if left := append(s.files("incoming"), s.files("errors")...); len(left) > 0 {
+				t.Errorf("left: %q", left)
 			}
 		})
+	}
+	if _, err := Deliver(t.Context(), s.Server, bytes.NewReader(good)); err != nil {
+		t.Error("what they were made of is not taken either:", err)
 	}
 }
 
 func TestTheSameFileIsTakenAgain(t *testing.T) {
 	s := newSite(t, t.TempDir(), plainLine)
-	stream := send(t).file(firstWAL, "content").md5s().end()
+	stream := parcel(t, delivery.MD5, firstWAL, "content")
 	s.deliver(stream)
 	if files := s.deliver(stream); files[0].Outcome != Known {
 		t.Errorf("%+v", files)
@@ -93,14 +140,14 @@ func TestTheSameFileIsTakenAgain(t *testing.T) {
 	// gzip notes the time, so that what a sender compresses twice differs.
 	plain := string(segmentOf(secondWAL, testSystemID, 1))
 	gzipped := func(level string) []byte {
-		return send(t).file(secondWAL, string(tool(t, []byte(plain), "gzip", "-c", level))).sums().end()
+		return parcel(t, delivery.SHA256, secondWAL, string(tool(t, []byte(plain), "gzip", "-c", level)))
 	}
 	s.deliver(gzipped("-1"))
 	first := s.incoming(secondWAL)
 	if files := s.deliver(gzipped("-9")); files[0].Outcome != Known {
 		t.Errorf("%+v", files)
 	}
-	if files := s.deliver(send(t).file(secondWAL, plain).sums().end()); files[0].Outcome != Known {
+	if files := s.deliver(parcel(t, delivery.SHA256, secondWAL, plain)); files[0].Outcome != Known {
 		t.Errorf("%+v", files)
 	}
 	if s.incoming(secondWAL) != first {
@@ -113,8 +160,8 @@ func TestTheSameFileIsTakenAgain(t *testing.T) {
 
 func TestAnotherFileUnderATakenNameIsSetAside(t *testing.T) {
 	s := newSite(t, t.TempDir(), plainLine)
-	s.deliver(send(t).file(firstWAL, "the first").sums().end())
-	files := s.deliver(send(t).file(firstWAL, "the second").sums().end())
+	s.deliver(parcel(t, delivery.SHA256, firstWAL, "the first"))
+	files := s.deliver(parcel(t, delivery.SHA256, firstWAL, "the second"))
 	if files[0].Outcome != SetAside || files[0].Path == "" {
 		t.Errorf("%+v", files)
 	}
@@ -140,7 +187,7 @@ func TestAnotherFileUnderATakenNameIsSetAside(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if files := s.deliver(send(t).file(firstWAL, "content").sums().end()); files[0].Outcome != SetAside {
+			if files := s.deliver(parcel(t, delivery.SHA256, firstWAL, "content")); files[0].Outcome != SetAside {
 				t.Errorf("%+v", files)
 			}
 			if _, err := os.Lstat(outside); !os.IsNotExist(err) {
@@ -155,7 +202,7 @@ func TestAFileTakesThePlaceOfItsOwnBeginning(t *testing.T) {
 	whole := string(segmentOf(firstWAL, testSystemID, 1))
 	for _, size := range []int{0, 1, len(whole) - 1} {
 		s.put("incoming", firstWAL, []byte(whole[:size]))
-		if files := s.deliver(send(t).file(firstWAL, whole).sums().end()); files[0].Outcome != Accepted {
+		if files := s.deliver(parcel(t, delivery.SHA256, firstWAL, whole)); files[0].Outcome != Accepted {
 			t.Errorf("%+v", files)
 		}
 		if s.incoming(firstWAL) != whole {
@@ -163,7 +210,7 @@ func TestAFileTakesThePlaceOfItsOwnBeginning(t *testing.T) {
 		}
 	}
 	// The longer one is not replaced by its beginning.
-	if files := s.deliver(send(t).file(firstWAL, whole[:100]).sums().end()); files[0].Outcome != SetAside || s.incoming(firstWAL) != whole {
+	if files := s.deliver(parcel(t, delivery.SHA256, firstWAL, whole[:100])); files[0].Outcome != SetAside || s.incoming(firstWAL) != whole {
 		t.Errorf("%+v", files)
 	}
 }
@@ -177,7 +224,7 @@ func TestABeginningIsReplacedOnlyWhileNobodyArchives(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		_, err := Deliver(t.Context(), s.Server, bytes.NewReader(send(t).file(firstWAL, "content").sums().end()))
+		_, err := Deliver(t.Context(), s.Server, bytes.NewReader(parcel(t, delivery.SHA256, firstWAL, "content")))
 		ended <- err
 	}()
 	within(t, time.Minute, "delivering", func() bool { return len(s.files("incoming")) == 2 })
@@ -194,7 +241,7 @@ func TestABeginningIsReplacedOnlyWhileNobodyArchives(t *testing.T) {
 }
 
 func TestAServerThatAcceptsNoDeliveriesSaysSo(t *testing.T) {
-	stream := send(t).file(firstWAL, "content").sums().end()
+	stream := parcel(t, delivery.SHA256, firstWAL, "content")
 	off := newSite(t, t.TempDir(), "archive = false\nsource \"pgreceivewal\" {}\nsink \"posix\" {}")
 	if _, err := Deliver(t.Context(), off.Server, bytes.NewReader(stream)); sdk.KindOf(err) != sdk.Invalid || !strings.Contains(err.Error(), "archive = true") {
 		t.Errorf("error %v", err)
@@ -216,14 +263,14 @@ func TestADeliveryThatDoesNotFitLeavesNothing(t *testing.T) {
 	for i := range random {
 		random[i] = byte(rand.Uint32())
 	}
-	_, err := Deliver(t.Context(), s.Server, bytes.NewReader(send(t).file(firstWAL, string(random)).sums().end()))
+	_, err := Deliver(t.Context(), s.Server, bytes.NewReader(parcel(t, delivery.SHA256, firstWAL, string(random))))
 	if err == nil || !strings.Contains(err.Error(), "no space left on device") {
 		t.Errorf("error %v", err)
 	}
 	if left := s.files("incoming"); len(left) > 0 {
 		t.Errorf("%q", left)
 	}
-	s.deliver(send(t).file(firstWAL, string(random[:1<<20])).sums().end())
+	s.deliver(parcel(t, delivery.SHA256, firstWAL, string(random[:1<<20])))
 }
 
 // Many send one segment at once, some of them another content, while the
@@ -234,7 +281,7 @@ func TestSendersOfOneSegmentAtOnceLoseNothing(t *testing.T) {
 	for round := range 5 {
 		var group errgroup.Group
 		for i := range 6 {
-			stream := send(t).file(firstWAL, contents[i%2]).sums().end()
+			stream := parcel(t, delivery.SHA256, firstWAL, contents[i%2])
 			group.Go(func() error {
 				files, err := Deliver(t.Context(), s.Server, bytes.NewReader(stream))
 				if err == nil && len(files) != 1 {
@@ -277,7 +324,7 @@ func TestSendersOfOneSegmentAtOnceLoseNothing(t *testing.T) {
 func TestWhatAKilledDeliveryLeftIsSweptUp(t *testing.T) {
 	s := newSite(t, t.TempDir(), plainLine)
 	r, w := io.Pipe()
-	stream := send(t).file(firstWAL, string(segmentOf(firstWAL, testSystemID, 1))).sums().end()
+	stream := parcel(t, delivery.SHA256, firstWAL, string(segmentOf(firstWAL, testSystemID, 1)))
 	ended := make(chan error, 1)
 	go func() {
 		_, err := Deliver(t.Context(), s.Server, r)

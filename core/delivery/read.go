@@ -1,4 +1,4 @@
-package wal
+package delivery
 
 import (
 	"archive/tar"
@@ -15,75 +15,49 @@ import (
 
 // Bounds of a delivery. A sender sends one file as a rule.
 const (
-	maxDelivered = int64(wal.MaxSegmentSize) + 64<<20 // what does not compress grows a little
-	maxFiles     = 64
-	maxList      = 64 << 10
-	maxTrailer   = 1 << 20 // of the zeros that fill a tar stream's last record
+	// MaxSize is how large a delivered file can be: what does not compress grows a
+	// little.
+	MaxSize = int64(wal.MaxSegmentSize) + 64<<20
+
+	maxFiles   = 64
+	maxList    = 64 << 10
+	maxTrailer = 1 << 20 // of the zeros that fill a tar stream's last record
 )
 
-// hashAlgorithm is one of those whose sums a delivery may have.
-type hashAlgorithm string
-
-const (
-	algorithmSHA256 hashAlgorithm = "SHA-256"
-	algorithmMD5    hashAlgorithm = "MD5"
-)
-
-// digits is the length of a sum.
-func (a hashAlgorithm) digits() int {
-	if a == algorithmMD5 {
-		return 32
-	}
-	return 64
-}
-
-// Names of the members that list checksums.
-const (
-	listSHA256 = "SHA256SUMS"
-	listMD5    = "MD5SUMS"
-)
-
-// sums are the checksums that came with a delivery.
-type sums struct {
-	algorithm hashAlgorithm
-	byName    map[string]string // hexadecimal, in small letters
-}
-
-// readParcel reads a delivery: a tar stream of WAL files and one list of their
-// checksums, which may come anywhere. take is called for every file and reads
-// it to its end. A delivery that breaks a rule is an error of kind Invalid, one
-// that ends early Unavailable; the errors of take come back as they are.
+// Read reads a delivery. take is called for every file and reads it to its end.
+// A delivery that breaks a rule is an error of kind Invalid, one that ends early
+// Unavailable; the errors of take come back as they are.
 //
 // The sums are not held against the files, only their names against each other.
-func readParcel(stream io.Reader, take func(name wal.Name, modified time.Time, content io.Reader) error) (sums, error) {
+func Read(stream io.Reader, take func(name wal.Name, modified time.Time, content io.Reader) error) (Sums, error) {
 	buffered := bufio.NewReaderSize(stream, 64<<10)
-	p := &parcel{members: tar.NewReader(buffered), seen: map[string]bool{}, take: take}
+	p := &reader{members: tar.NewReader(buffered), seen: map[string]bool{}, take: take}
 	for {
 		header, err := p.members.Next()
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
-			return sums{}, streamError(err)
+			return Sums{}, streamError(err)
 		}
 		if err := p.member(header); err != nil {
-			return sums{}, err
+			return Sums{}, err
 		}
 	}
 	if err := readTrailer(buffered); err != nil {
-		return sums{}, err
+		return Sums{}, err
 	}
 	return p.sums, p.complete()
 }
 
-type parcel struct {
+type reader struct {
 	members *tar.Reader
 	take    func(name wal.Name, modified time.Time, content io.Reader) error
 	seen    map[string]bool // files
-	sums    sums
+	sums    Sums
 }
 
-func (p *parcel) member(header *tar.Header) error {
+func (p *reader) member(header *tar.Header) error {
 	base := header.Name
 	for strings.HasPrefix(base, "./") {
 		base = base[len("./"):]
@@ -93,10 +67,8 @@ func (p *parcel) member(header *tar.Header) error {
 		return sdk.Errorf(sdk.Invalid, "delivered is %q: files must be at the top of the tar stream", header.Name)
 	case header.Typeflag != tar.TypeReg || isSparse(header):
 		return sdk.Errorf(sdk.Invalid, "delivered is %q, which is not a regular file", header.Name)
-	case base == listSHA256:
-		return p.list(algorithmSHA256)
-	case base == listMD5:
-		return p.list(algorithmMD5)
+	case base == SHA256.list(), base == MD5.list():
+		return p.list(algorithmOf(base))
 	}
 	name, err := wal.ParseName(base)
 	seconds := header.ModTime.Unix()
@@ -109,13 +81,13 @@ func (p *parcel) member(header *tar.Header) error {
 		return sdk.Errorf(sdk.Invalid, "more than %d files were delivered at once", maxFiles)
 	case header.Size == 0:
 		return sdk.Errorf(sdk.Invalid, "delivered %s is empty", base)
-	case header.Size > maxDelivered:
+	case header.Size > MaxSize:
 		return sdk.Errorf(sdk.Invalid, "delivered %s has %d bytes, more than any WAL file", base, header.Size)
 	case seconds < 0 || seconds > lastSecond:
 		return sdk.Errorf(sdk.Invalid, "delivered %s has an impossible time of modification", base)
 	}
 	p.seen[base] = true
-	content := &source{r: p.members}
+	content := &failing{r: p.members}
 	if err := p.take(name, header.ModTime, content); err != nil {
 		if content.failed != nil {
 			return streamError(content.failed)
@@ -141,8 +113,8 @@ func isSparse(header *tar.Header) bool {
 }
 
 // list reads a list of checksums, in the format of sha256sum and md5sum.
-func (p *parcel) list(algorithm hashAlgorithm) error {
-	if p.sums.byName != nil {
+func (p *reader) list(algorithm Algorithm) error {
+	if p.sums.ByName != nil {
 		return sdk.Errorf(sdk.Invalid, "a second list of checksums was delivered")
 	}
 	text, err := io.ReadAll(io.LimitReader(p.members, maxList+1))
@@ -156,40 +128,20 @@ func (p *parcel) list(algorithm hashAlgorithm) error {
 	return err
 }
 
-func parseSums(algorithm hashAlgorithm, text string) (sums, error) {
-	s := sums{algorithm, map[string]string{}}
-	number := 0
-	for line := range strings.Lines(text) {
-		number++
-		line = strings.TrimSuffix(line, "\n")
-		sum, name, found := strings.Cut(line, " ")
-		// The second character tells binary from text, which are the same here.
-		if !found || len(sum) != algorithm.digits() || strings.Trim(sum, "0123456789abcdefABCDEF") != "" || len(name) < 2 || name[0] != '*' && name[0] != ' ' {
-			return sums{}, sdk.Errorf(sdk.Invalid, "line %d of the delivered list of %s checksums is not one", number, algorithm)
-		}
-		name = strings.TrimPrefix(name[1:], "./")
-		if _, twice := s.byName[name]; twice {
-			return sums{}, sdk.Errorf(sdk.Invalid, "the delivered list of checksums has %q twice", name)
-		}
-		s.byName[name] = strings.ToLower(sum)
-	}
-	return s, nil
-}
-
 // complete checks that every file has a checksum and every checksum a file.
-func (p *parcel) complete() error {
-	if len(p.seen) == 0 && p.sums.byName == nil {
+func (p *reader) complete() error {
+	if len(p.seen) == 0 && p.sums.ByName == nil {
 		return sdk.Errorf(sdk.Invalid, "nothing was delivered: standard input is an empty tar stream")
 	}
-	if p.sums.byName == nil {
-		return sdk.Errorf(sdk.Invalid, "no checksums were delivered: the tar stream has neither %s nor %s", listSHA256, listMD5)
+	if p.sums.ByName == nil {
+		return sdk.Errorf(sdk.Invalid, "no checksums were delivered: the tar stream has neither %s nor %s", SHA256.list(), MD5.list())
 	}
 	for name := range p.seen {
-		if _, found := p.sums.byName[name]; !found {
+		if _, found := p.sums.ByName[name]; !found {
 			return sdk.Errorf(sdk.Invalid, "%s was delivered without a checksum", name)
 		}
 	}
-	for name := range p.sums.byName {
+	for name := range p.sums.ByName {
 		if !p.seen[name] {
 			return sdk.Errorf(sdk.Invalid, "a checksum of %q was delivered, but not the file", name)
 		}
@@ -224,4 +176,18 @@ func streamError(err error) error {
 		return err
 	}
 	return fmt.Errorf("read the delivered tar stream: %w", err)
+}
+
+// failing remembers the error of a reader.
+type failing struct {
+	r      io.Reader
+	failed error
+}
+
+func (f *failing) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	if err != nil && err != io.EOF {
+		f.failed = err
+	}
+	return n, err
 }

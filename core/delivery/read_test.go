@@ -1,4 +1,4 @@
-package wal
+package delivery
 
 import (
 	"archive/tar"
@@ -119,49 +119,47 @@ func hostile(t testing.TB) map[string]struct {
 		kind   sdk.ErrorKind
 		says   string
 	}{
-		"nothing at all":             {nil, sdk.Invalid, "nothing was delivered"},
-		"an empty tar":               {send(t).end(), sdk.Invalid, "nothing was delivered"},
-		"no tar":                     {bytes.Repeat([]byte("text"), 1000), sdk.Invalid, "not a tar stream"},
-		"half a header":              {good[:300], sdk.Unavailable, "ends early"},
-		"half a file":                {good[:1540], sdk.Unavailable, "ends early"},
-		"cut between members":        {good[:2048], sdk.Invalid, "no checksums"},
-		"something behind the end":   {append(bytes.Clone(good), "rm -rf"...), sdk.Invalid, "follows the end"},
-		"endless zeros":              {append(bytes.Clone(good), make([]byte, maxTrailer+1)...), sdk.Invalid, "follows the end"},
-		"a path":                     {file("../" + firstWAL), sdk.Invalid, "at the top"},
-		"an absolute path":           {file("/tmp/" + firstWAL), sdk.Invalid, "at the top"},
-		"a path behind ./":           {file("./x/" + firstWAL), sdk.Invalid, "at the top"},
-		"another name":               {file("postgresql.conf"), sdk.Invalid, "not the name of a WAL file"},
-		"a hidden name":              {file("." + firstWAL), sdk.Invalid, "not the name of a WAL file"},
-		"a name with a suffix":       {file(firstWAL + ".gz"), sdk.Invalid, "not the name of a WAL file"},
-		"no name":                    {noName(t), sdk.Invalid, "not"},
-		"a symbolic link":            {header(link(tar.TypeSymlink)), sdk.Invalid, "not a regular file"},
-		"a hard link":                {header(link(tar.TypeLink)), sdk.Invalid, "not a regular file"},
-		"a directory":                {header(tar.Header{Typeflag: tar.TypeDir, Name: "./"}), sdk.Invalid, "not a regular file"},
-		"a device":                   {header(tar.Header{Typeflag: tar.TypeChar, Name: firstWAL, Devmajor: 1, Devminor: 3}), sdk.Invalid, "not a regular file"},
-		"a FIFO":                     {header(tar.Header{Typeflag: tar.TypeFifo, Name: firstWAL}), sdk.Invalid, "not a regular file"},
-		"an empty file":              {send(t).file(firstWAL, "").sums().end(), sdk.Invalid, "is empty"},
-		"a huge file":                {huge(maxDelivered + 1), sdk.Invalid, "more than any WAL file"},
-		"a file that is cut off":     {huge(100), sdk.Unavailable, "ends early"},
-		"a time before all":          {send(t).member(tar.Header{Typeflag: tar.TypeReg, Name: firstWAL, ModTime: time.Unix(-5, 0)}, "x").end(), sdk.Invalid, "time of modification"},
-		"a time after all":           {send(t).member(tar.Header{Typeflag: tar.TypeReg, Name: firstWAL, ModTime: time.Unix(1<<40, 0)}, "x").end(), sdk.Invalid, "time of modification"},
-		"a file twice":               {send(t).file(firstWAL, "x").file("./"+firstWAL, "x").sums().end(), sdk.Invalid, "twice"},
-		"no list":                    {send(t).file(firstWAL, "x").end(), sdk.Invalid, "no checksums"},
-		"two lists":                  {send(t).file(firstWAL, "x").sums().md5s().end(), sdk.Invalid, "second list"},
-		"a list alone":               {send(t).list("").end(), sdk.Invalid, "no WAL file"},
-		"a file without a checksum":  {send(t).file(firstWAL, "x").sums().file(secondWAL, "y").end(), sdk.Invalid, "without a checksum"},
-		"a checksum without a file":  {list(sum + " *" + firstWAL + "\n" + sum + " *" + secondWAL + "\n"), sdk.Invalid, "but not the file"},
-		"a name twice in the list":   {list(sum + " *" + firstWAL + "\n" + sum + "  ./" + firstWAL + "\n"), sdk.Invalid, "twice"},
-		"a list that is none":        {list("what?\n"), sdk.Invalid, "line 1"},
-		"a list of other checksums":  {list(sum[:32] + " *" + firstWAL + "\n"), sdk.Invalid, "line 1"},
-		"a list with an empty line":  {list(sum + " *" + firstWAL + "\n\n"), sdk.Invalid, "line 2"},
-		"a list without names":       {list(sum + " *\n"), sdk.Invalid, "line 1"},
-		"a list with one space":      {list(sum + " " + firstWAL + "\n"), sdk.Invalid, "line 1"},
-		"a list of odd digits":       {list(strings.Repeat("g", 64) + " *" + firstWAL + "\n"), sdk.Invalid, "line 1"},
-		"a list without end":         {list(strings.Repeat("x", maxList+1)), sdk.Invalid, "longer than"},
-		"a wrong checksum":           {list(sum + " *" + firstWAL + "\n"), sdk.Corrupt, "checksum"},
-		"a wrong one behind a right": {send(t).file(firstWAL, "x").member(tar.Header{Typeflag: tar.TypeReg, Name: secondWAL}, "y").list(fmt.Sprintf("%x *%s\n%s *%s\n", sha256.Sum256([]byte("x")), firstWAL, sum, secondWAL)).end(), sdk.Corrupt, secondWAL},
-		"a sparse file":              {sparse(t), sdk.Invalid, "not a regular file"},
-		"an old sparse file":         {oldSparse(t), sdk.Invalid, "not a regular file"},
+		"nothing at all":            {nil, sdk.Invalid, "nothing was delivered"},
+		"an empty tar":              {send(t).end(), sdk.Invalid, "nothing was delivered"},
+		"no tar":                    {bytes.Repeat([]byte("text"), 1000), sdk.Invalid, "not a tar stream"},
+		"half a header":             {good[:300], sdk.Unavailable, "ends early"},
+		"half a file":               {good[:1540], sdk.Unavailable, "ends early"},
+		"cut between members":       {good[:2048], sdk.Invalid, "no checksums"},
+		"something behind the end":  {append(bytes.Clone(good), "rm -rf"...), sdk.Invalid, "follows the end"},
+		"endless zeros":             {append(bytes.Clone(good), make([]byte, maxTrailer+1)...), sdk.Invalid, "follows the end"},
+		"a path":                    {file("../" + firstWAL), sdk.Invalid, "at the top"},
+		"an absolute path":          {file("/tmp/" + firstWAL), sdk.Invalid, "at the top"},
+		"a path behind ./":          {file("./x/" + firstWAL), sdk.Invalid, "at the top"},
+		"another name":              {file("postgresql.conf"), sdk.Invalid, "not the name of a WAL file"},
+		"a hidden name":             {file("." + firstWAL), sdk.Invalid, "not the name of a WAL file"},
+		"a name with a suffix":      {file(firstWAL + ".gz"), sdk.Invalid, "not the name of a WAL file"},
+		"no name":                   {noName(t), sdk.Invalid, "not"},
+		"a symbolic link":           {header(link(tar.TypeSymlink)), sdk.Invalid, "not a regular file"},
+		"a hard link":               {header(link(tar.TypeLink)), sdk.Invalid, "not a regular file"},
+		"a directory":               {header(tar.Header{Typeflag: tar.TypeDir, Name: "./"}), sdk.Invalid, "not a regular file"},
+		"a device":                  {header(tar.Header{Typeflag: tar.TypeChar, Name: firstWAL, Devmajor: 1, Devminor: 3}), sdk.Invalid, "not a regular file"},
+		"a FIFO":                    {header(tar.Header{Typeflag: tar.TypeFifo, Name: firstWAL}), sdk.Invalid, "not a regular file"},
+		"an empty file":             {send(t).file(firstWAL, "").sums().end(), sdk.Invalid, "is empty"},
+		"a huge file":               {huge(MaxSize + 1), sdk.Invalid, "more than any WAL file"},
+		"a file that is cut off":    {huge(100), sdk.Unavailable, "ends early"},
+		"a time before all":         {send(t).member(tar.Header{Typeflag: tar.TypeReg, Name: firstWAL, ModTime: time.Unix(-5, 0)}, "x").end(), sdk.Invalid, "time of modification"},
+		"a time after all":          {send(t).member(tar.Header{Typeflag: tar.TypeReg, Name: firstWAL, ModTime: time.Unix(1<<40, 0)}, "x").end(), sdk.Invalid, "time of modification"},
+		"a file twice":              {send(t).file(firstWAL, "x").file("./"+firstWAL, "x").sums().end(), sdk.Invalid, "twice"},
+		"no list":                   {send(t).file(firstWAL, "x").end(), sdk.Invalid, "no checksums"},
+		"two lists":                 {send(t).file(firstWAL, "x").sums().md5s().end(), sdk.Invalid, "second list"},
+		"a list alone":              {send(t).list("").end(), sdk.Invalid, "no WAL file"},
+		"a file without a checksum": {send(t).file(firstWAL, "x").sums().file(secondWAL, "y").end(), sdk.Invalid, "without a checksum"},
+		"a checksum without a file": {list(sum + " *" + firstWAL + "\n" + sum + " *" + secondWAL + "\n"), sdk.Invalid, "but not the file"},
+		"a name twice in the list":  {list(sum + " *" + firstWAL + "\n" + sum + "  ./" + firstWAL + "\n"), sdk.Invalid, "twice"},
+		"a list that is none":       {list("what?\n"), sdk.Invalid, "line 1"},
+		"a list of other checksums": {list(sum[:32] + " *" + firstWAL + "\n"), sdk.Invalid, "line 1"},
+		"a list with an empty line": {list(sum + " *" + firstWAL + "\n\n"), sdk.Invalid, "line 2"},
+		"a list without names":      {list(sum + " *\n"), sdk.Invalid, "line 1"},
+		"a list with one space":     {list(sum + " " + firstWAL + "\n"), sdk.Invalid, "line 1"},
+		"a list of odd digits":      {list(strings.Repeat("g", 64) + " *" + firstWAL + "\n"), sdk.Invalid, "line 1"},
+		"a list without end":        {list(strings.Repeat("x", maxList+1)), sdk.Invalid, "longer than"},
+		"a sparse file":             {sparse(t), sdk.Invalid, "not a regular file"},
+		"an old sparse file":        {oldSparse(t), sdk.Invalid, "not a regular file"},
 	}
 }
 
@@ -223,9 +221,9 @@ func (s *sender) rawHeader(kind byte, name, content string) {
 }
 
 // read reads a delivery into memory.
-func read(stream []byte) (map[string]string, sums, error) {
+func read(stream []byte) (map[string]string, Sums, error) {
 	files := map[string]string{}
-	listed, err := readParcel(bytes.NewReader(stream), func(name wal.Name, _ time.Time, content io.Reader) error {
+	listed, err := Read(bytes.NewReader(stream), func(name wal.Name, _ time.Time, content io.Reader) error {
 		text, err := io.ReadAll(io.LimitReader(content, 1<<20))
 		files[name.String()] = string(text)
 		return err
@@ -250,15 +248,26 @@ func TestADeliveryIsReadInWhateverOrderItComes(t *testing.T) {
 		if diff := cmp.Diff(want, files); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
-		if len(listed.byName) != 2 {
+		if len(listed.ByName) != 2 {
 			t.Errorf("%s: %+v", name, listed)
 		}
 	}
 }
 
+func TestAHostileDeliveryIsRefused(t *testing.T) {
+	for name, h := range hostile(t) {
+		t.Run(name, func(t *testing.T) {
+			_, _, err := read(h.stream)
+			if sdk.KindOf(err) != h.kind || !strings.Contains(err.Error(), h.says) {
+				t.Errorf("%v: %v", sdk.KindOf(err), err)
+			}
+		})
+	}
+}
+
 // A delivery that is taken has files with a checksum each, of names that can
 // hurt nobody.
-func FuzzReadParcel(f *testing.F) {
+func FuzzRead(f *testing.F) {
 	f.Add(send(f).file(firstWAL, "content").sums().end())
 	f.Add(send(f).file("./"+firstWAL, "content").file("00000002.history", "h").md5s().end())
 	for _, h := range hostile(f) {
@@ -271,15 +280,15 @@ func FuzzReadParcel(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(files) == 0 || len(files) != len(listed.byName) {
-			t.Fatalf("%d files, %d checksums", len(files), len(listed.byName))
+		if len(files) == 0 || len(files) != len(listed.ByName) {
+			t.Fatalf("%d files, %d checksums", len(files), len(listed.ByName))
 		}
 		for name, content := range files {
 			if strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") || content == "" {
 				t.Errorf("%q was taken", name)
 			}
-			if len(listed.byName[name]) != listed.algorithm.digits() {
-				t.Errorf("%s has the checksum %q", name, listed.byName[name])
+			if len(listed.ByName[name]) != listed.Algorithm.digits() {
+				t.Errorf("%s has the checksum %q", name, listed.ByName[name])
 			}
 		}
 	})
@@ -289,18 +298,18 @@ func FuzzParseSums(f *testing.F) {
 	f.Add(strings.Repeat("0", 64) + " *x\n")
 	f.Add(strings.Repeat("F", 64) + "  ./x\n" + strings.Repeat("1", 64) + " *y")
 	f.Fuzz(func(t *testing.T, text string) {
-		s, err := parseSums(algorithmSHA256, text)
+		s, err := parseSums(SHA256, text)
 		if err != nil {
 			return
 		}
 		// What was understood and is written down again is understood alike.
 		var again strings.Builder
-		for name, sum := range s.byName {
+		for name, sum := range s.ByName {
 			fmt.Fprintf(&again, "%s *%s\n", sum, name)
 		}
-		second, err := parseSums(algorithmSHA256, again.String())
-		if err != nil || !cmp.Equal(s.byName, second.byName) {
-			t.Errorf("%q became %q, %v", s.byName, second.byName, err)
+		second, err := parseSums(SHA256, again.String())
+		if err != nil || !cmp.Equal(s.ByName, second.ByName) {
+			t.Errorf("%q became %q, %v", s.ByName, second.ByName, err)
 		}
 	})
 }
