@@ -29,6 +29,7 @@ type Sink interface {
 	// List yields the objects whose names begin with prefix in ascending order
 	// of their names, objects without bytes included. An error ends the list.
 	List(ctx context.Context, prefix string) iter.Seq2[Object, error]
-	// Delete removes an object durably. A missing object is no error.
-	Delete(ctx context.Context, name string) error
+	// Delete removes objects durably. A missing object is no error. After an error
+	// any of them may be gone.
+	Delete(ctx context.Context, names []string) error
 }

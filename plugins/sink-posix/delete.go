@@ -10,25 +10,44 @@ import (
 	"github.com/barman-go/barman/sdk"
 )
 
-// Delete removes an object, and the directories that are empty then unless they
+// Delete removes objects, and the directories that are empty then unless they
 // are objects, and makes that durable. A directory that holds something stays,
 // but is an object no longer.
-func (s *Sink) Delete(ctx context.Context, name string) error {
-	if err := ctx.Err(); err != nil {
-		return err
+func (s *Sink) Delete(ctx context.Context, names []string) error {
+	changed := map[string]struct{}{}
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		directory, err := s.remove(name)
+		if err != nil {
+			return err
+		}
+		if directory != "" {
+			changed[directory] = struct{}{}
+		}
 	}
+	if s.volatile {
+		return nil
+	}
+	return s.tree.syncDirectories(changed)
+}
+
+// remove removes one object and returns the directory whose change is to be made
+// durable; empty if nothing changed.
+func (s *Sink) remove(name string) (directory string, err error) {
 	if !sdk.ValidName(name) {
-		return sdk.Errorf(sdk.Invalid, "%q is no valid name of an object", name)
+		return "", sdk.Errorf(sdk.Invalid, "%q is no valid name of an object", name)
 	}
 	if isTemporary(path.Base(name)) {
-		return nil
+		return "", nil
 	}
 	if s.commits.waits(name) {
 		if err := s.commits.flush(); err != nil {
-			return err
+			return "", err
 		}
 	}
-	err := s.tree.with(name, reach{}, func(fd int, base string) error {
+	err = s.tree.with(name, reach{}, func(fd int, base string) error {
 		err := unix.Unlinkat(fd, base, 0)
 		if errors.Is(err, unix.EISDIR) {
 			err = unix.Unlinkat(fd, base, unix.AT_REMOVEDIR)
@@ -37,17 +56,13 @@ func (s *Sink) Delete(ctx context.Context, name string) error {
 	})
 	switch {
 	case errors.Is(err, unix.ENOTEMPTY), errors.Is(err, unix.EEXIST):
-		return s.unmark(name)
+		return "", s.unmark(name)
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR):
-		return nil
+		return "", nil
 	case err != nil:
-		return s.tree.fault("delete", name, err)
+		return "", s.tree.fault("delete", name, err)
 	}
-	left := s.tree.prune(path.Dir(name))
-	if s.volatile {
-		return nil
-	}
-	return s.tree.syncDirectories(map[string]struct{}{left: {}})
+	return s.tree.prune(path.Dir(name)), nil
 }
 
 // unmark makes a directory an implied one.

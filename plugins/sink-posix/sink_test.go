@@ -275,7 +275,7 @@ func TestPutsAndDeletesAtOnceDoNotDisturbEachOther(t *testing.T) {
 				if err := s.Flush(t.Context()); err != nil {
 					t.Error(err)
 				}
-				if err := s.Delete(t.Context(), name); err != nil {
+				if err := s.Delete(t.Context(), []string{name}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -366,10 +366,10 @@ func TestLinksAreStoredAndNeverFollowed(t *testing.T) {
 	if want := []string{"d/x", "file", "inside", "out"}; !slices.Equal(names(t, s, ""), want) {
 		t.Errorf("%v is listed, want %v", names(t, s, ""), want)
 	}
-	if err := s.Delete(t.Context(), "out"); err != nil {
+	if err := s.Delete(t.Context(), []string{"out"}); err != nil {
 		t.Error(err)
 	}
-	if err := s.Delete(t.Context(), "inside/x"); err == nil {
+	if err := s.Delete(t.Context(), []string{"inside/x"}); err == nil {
 		wantContent(t, s, "d/x", "x")
 	}
 }
@@ -440,7 +440,7 @@ func TestDeleteRemovesEmptyDirectoriesThatAreNoObjects(t *testing.T) {
 		{"kept", nil},
 		{"never", nil},
 	} {
-		if err := s.Delete(t.Context(), step.name); err != nil {
+		if err := s.Delete(t.Context(), []string{step.name}); err != nil {
 			t.Fatal(err)
 		}
 		if got := everything(t, dir); !slices.Equal(got, step.want) {
@@ -448,7 +448,7 @@ func TestDeleteRemovesEmptyDirectoriesThatAreNoObjects(t *testing.T) {
 		}
 	}
 	put(t, s, sdk.Object{Name: "waiting"}, "x")
-	if err := s.Delete(t.Context(), "waiting"); err != nil {
+	if err := s.Delete(t.Context(), []string{"waiting"}); err != nil {
 		t.Error(err)
 	}
 	flush(t, s)

@@ -31,6 +31,23 @@ func (e *Emitter) Emit(ctx context.Context, o sdk.Object, r io.Reader) ([]sdk.Re
 	return e.outlet.EmitDurable(ctx, o, r)
 }
 
+// Sent is an object on its way to the sinks.
+type Sent struct{ sent *wire.Sent }
+
+// Send sends an object and returns when it is on its way. sync asks the sinks not
+// to put off making it durable, and all that was sent before it.
+func (e *Emitter) Send(ctx context.Context, o sdk.Object, r io.Reader, sync bool) (*Sent, error) {
+	sent, err := e.outlet.Send(ctx, o, r, sync)
+	if err != nil {
+		return nil, err
+	}
+	return &Sent{sent}, nil
+}
+
+// Wait returns when every required sink holds the object durably. It is called
+// once, from any goroutine.
+func (s *Sent) Wait(ctx context.Context) ([]sdk.Receipt, error) { return s.sent.Wait(ctx) }
+
 // Close ends the pipeline normally.
 func (e *Emitter) Close() error { return e.outlet.Close() }
 

@@ -87,7 +87,7 @@ func TestAnOperationOfAnotherKindIsInvalid(t *testing.T) {
 	if err := stage.Run(t.Context(), Put(), Lanes{}, Events{}); sdk.KindOf(err) != sdk.Invalid {
 		t.Errorf("the error is %v", err)
 	}
-	if err := stage.Delete(t.Context(), "a"); sdk.KindOf(err) != sdk.Invalid {
+	if err := stage.Delete(t.Context(), []string{"a"}); sdk.KindOf(err) != sdk.Invalid {
 		t.Errorf("the error is %v", err)
 	}
 	for _, err := range stage.List(t.Context(), "") {

@@ -222,13 +222,22 @@ func (s *Stage) List(ctx context.Context, prefix string) iter.Seq2[sdk.Object, e
 	}
 }
 
-// Delete removes one of a sink's objects.
-func (s *Stage) Delete(ctx context.Context, name string) error {
+// Delete removes some of a sink's objects. After an error any of them may be
+// gone.
+func (s *Stage) Delete(ctx context.Context, names []string) error {
 	ctx, done := s.watched(ctx)
 	defer done(nil)
-	_, err := s.control.Delete(ctx, &proto.DeleteRequest{Name: name})
-	return s.explain(ctx, err)
+	for part := range slices.Chunk(names, deletedAtOnce) {
+		if _, err := s.control.Delete(ctx, &proto.DeleteRequest{Names: part}); err != nil {
+			return s.explain(ctx, err)
+		}
+	}
+	return nil
 }
+
+// deletedAtOnce is how many names one request has: what object stores take at
+// once.
+const deletedAtOnce = 1000
 
 // Notify tells a hook of an event.
 func (s *Stage) Notify(ctx context.Context, e sdk.Event) error {

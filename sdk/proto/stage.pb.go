@@ -1975,8 +1975,9 @@ func (x *ListReply) GetObjects() []*Object {
 }
 
 type DeleteRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most a thousand.
+	Names         []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2011,11 +2012,11 @@ func (*DeleteRequest) Descriptor() ([]byte, []int) {
 	return file_proto_stage_proto_rawDescGZIP(), []int{31}
 }
 
-func (x *DeleteRequest) GetName() string {
+func (x *DeleteRequest) GetNames() []string {
 	if x != nil {
-		return x.Name
+		return x.Names
 	}
-	return ""
+	return nil
 }
 
 type DeleteReply struct {
@@ -2306,9 +2307,9 @@ const file_proto_stage_proto_rawDesc = "" +
 	"\vListRequest\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\">\n" +
 	"\tListReply\x121\n" +
-	"\aobjects\x18\x01 \x03(\v2\x17.barman.stage.v1.ObjectR\aobjects\"#\n" +
-	"\rDeleteRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\r\n" +
+	"\aobjects\x18\x01 \x03(\v2\x17.barman.stage.v1.ObjectR\aobjects\"%\n" +
+	"\rDeleteRequest\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\"\r\n" +
 	"\vDeleteReply\"\xf0\x01\n" +
 	"\rNotifyRequest\x12\x1c\n" +
 	"\toperation\x18\x01 \x01(\tR\toperation\x12\x14\n" +

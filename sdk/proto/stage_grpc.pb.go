@@ -47,7 +47,7 @@ type StageClient interface {
 	Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelReply, error)
 	// List lists a sink's objects in ascending order of their names.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ListReply], error)
-	// Delete removes one of a sink's objects.
+	// Delete removes some of a sink's objects.
 	Delete(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteReply, error)
 	// Notify tells a hook of an event.
 	Notify(ctx context.Context, in *NotifyRequest, opts ...grpc.CallOption) (*NotifyReply, error)
@@ -165,7 +165,7 @@ type StageServer interface {
 	Cancel(context.Context, *CancelRequest) (*CancelReply, error)
 	// List lists a sink's objects in ascending order of their names.
 	List(*ListRequest, grpc.ServerStreamingServer[ListReply]) error
-	// Delete removes one of a sink's objects.
+	// Delete removes some of a sink's objects.
 	Delete(context.Context, *DeleteRequest) (*DeleteReply, error)
 	// Notify tells a hook of an event.
 	Notify(context.Context, *NotifyRequest) (*NotifyReply, error)

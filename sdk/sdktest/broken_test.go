@@ -40,6 +40,7 @@ func TestEveryBrokenPluginFailsExactlyTheChecksThatConcernIt(t *testing.T) {
 		"sink-unkind":                    {fails: []string{"no overwriting"}},
 		"sink-delete-missing":            {fails: []string{"delete of a missing object"}},
 		"sink-deletes-too-much":          {fails: []string{"delete"}},
+		"sink-deletes-one":               {fails: []string{"delete"}},
 		"sink-hoards":                    {options: large, fails: []string{"memory"}},
 		"sink-leaves-leftovers":          {fails: []string{"no overwriting", "replacing", "cancellation", "emitter fails", "emitter vanishes"}},
 		"sink-flattens":                  {fails: []string{"names"}},

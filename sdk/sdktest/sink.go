@@ -83,7 +83,7 @@ func (s subject) below(t T, session *session) string {
 		}
 		slices.Reverse(names) // what is in a directory goes before it
 		for _, name := range names {
-			if err := fresh.Delete(ctx, name); err != nil {
+			if err := fresh.Delete(ctx, []string{name}); err != nil {
 				t.Errorf("clean up: delete %s: %v", name, err)
 				return
 			}

@@ -60,7 +60,7 @@ func (s subject) sinkNames(t T) {
 		s.holds(t, session, p)
 	}
 	for _, name := range names {
-		if err := session.Delete(t.Context(), name); err != nil {
+		if err := session.Delete(t.Context(), []string{name}); err != nil {
 			t.Errorf("delete %q: %v", name, err)
 		}
 	}
@@ -87,7 +87,7 @@ func (s subject) sinkInvalidNames(t T) {
 			return sender.Close()
 		}})
 		wantKind(t, fmt.Sprintf("storing an object with the name %.40q", name), operated.err, sdk.Invalid)
-		wantKind(t, fmt.Sprintf("deleting %.40q", name), session.Delete(t.Context(), name), sdk.Invalid)
+		wantKind(t, fmt.Sprintf("deleting %.40q", name), session.Delete(t.Context(), []string{name}), sdk.Invalid)
 		_, _, err := s.get(t, session, name)
 		wantKind(t, fmt.Sprintf("reading %.40q", name), err, sdk.Invalid)
 	}
@@ -191,10 +191,8 @@ func (s subject) sinkDelete(t T) {
 		pieces = append(pieces, file(prefix+name, content{seed: uint64(i), size: 100}))
 	}
 	s.stored(t, session, pieces...)
-	for _, name := range []string{"a", "b/c"} {
-		if err := session.Delete(t.Context(), prefix+name); err != nil {
-			t.Fatalf("delete: %v", err)
-		}
+	if err := session.Delete(t.Context(), []string{prefix + "a", prefix + "b/c"}); err != nil {
+		t.Fatalf("delete: %v", err)
 	}
 	other := s.open(t)
 	got, err := listNames(t.Context(), other, prefix)
@@ -215,7 +213,7 @@ func (s subject) sinkDeleteMissing(t T) {
 	session := s.open(t)
 	prefix := s.below(t, session)
 	for _, name := range []string{"missing", "directory/missing"} {
-		if err := session.Delete(t.Context(), prefix+name); err != nil {
+		if err := session.Delete(t.Context(), []string{prefix + name}); err != nil {
 			t.Errorf("delete the missing %q: %v", name, err)
 		}
 	}

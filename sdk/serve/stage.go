@@ -163,10 +163,12 @@ func (s *stage) Delete(ctx context.Context, request *proto.DeleteRequest) (*prot
 	if r.sink == nil {
 		return nil, sdk.ToStatus(s.notA("sink"))
 	}
-	if !sdk.ValidName(request.Name) {
-		return nil, sdk.ToStatus(sdk.Errorf(sdk.Invalid, "%q is not an object name", request.Name))
+	for _, name := range request.Names {
+		if !sdk.ValidName(name) {
+			return nil, sdk.ToStatus(sdk.Errorf(sdk.Invalid, "%q is not an object name", name))
+		}
 	}
-	if err := r.sink.Delete(hclog.WithContext(ctx, s.logger), request.Name); err != nil {
+	if err := r.sink.Delete(hclog.WithContext(ctx, s.logger), request.Names); err != nil {
 		return nil, sdk.ToStatus(err)
 	}
 	return &proto.DeleteReply{}, nil

@@ -62,4 +62,4 @@ func (s *sink) List(context.Context, string) iter.Seq2[sdk.Object, error] {
 	return func(yield func(sdk.Object, error) bool) { yield(sdk.Object{}, s.fault()) }
 }
 
-func (s *sink) Delete(context.Context, string) error { return s.fault() }
+func (s *sink) Delete(context.Context, []string) error { return s.fault() }

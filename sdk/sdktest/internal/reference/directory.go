@@ -202,5 +202,12 @@ func (d *Directory) List(_ context.Context, prefix string) iter.Seq2[sdk.Object,
 	}
 }
 
-// Delete removes an object.
-func (d *Directory) Delete(_ context.Context, name string) error { return remove(d.File(name)) }
+// Delete removes objects.
+func (d *Directory) Delete(_ context.Context, names []string) error {
+	for _, name := range names {
+		if err := remove(d.File(name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

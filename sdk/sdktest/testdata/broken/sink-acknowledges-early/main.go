@@ -60,10 +60,10 @@ func (s sink) List(ctx context.Context, prefix string) iter.Seq2[sdk.Object, err
 	return s.Directory.List(ctx, prefix)
 }
 
-func (s sink) Delete(ctx context.Context, name string) error {
+func (s sink) Delete(ctx context.Context, names []string) error {
 	s.late.Lock()
 	defer s.late.Unlock()
-	return s.Directory.Delete(ctx, name)
+	return s.Directory.Delete(ctx, names)
 }
 
 func main() {

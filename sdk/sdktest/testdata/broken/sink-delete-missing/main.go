@@ -12,15 +12,17 @@ import (
 // sink is the reference, broken in one way.
 type sink struct{ *reference.Directory }
 
-func (s sink) Delete(ctx context.Context, name string) error {
-	_, r, err := s.Get(ctx, name)
-	if err != nil {
-		return err
+func (s sink) Delete(ctx context.Context, names []string) error {
+	for _, name := range names {
+		_, r, err := s.Get(ctx, name)
+		if err != nil {
+			return err
+		}
+		if err := r.Close(); err != nil {
+			return err
+		}
 	}
-	if err := r.Close(); err != nil {
-		return err
-	}
-	return s.Directory.Delete(ctx, name)
+	return s.Directory.Delete(ctx, names)
 }
 
 func main() {

@@ -12,14 +12,16 @@ import (
 // sink is the reference, broken in one way.
 type sink struct{ *reference.Directory }
 
-func (s sink) Delete(ctx context.Context, name string) error {
-	objects, err := s.Objects(name)
-	if err != nil {
-		return err
-	}
-	for _, o := range objects {
-		if err := s.Directory.Delete(ctx, o.Name); err != nil {
+func (s sink) Delete(ctx context.Context, names []string) error {
+	for _, name := range names {
+		objects, err := s.Objects(name)
+		if err != nil {
 			return err
+		}
+		for _, o := range objects {
+			if err := s.Directory.Delete(ctx, []string{o.Name}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -33,8 +33,13 @@ func (s sink) List(ctx context.Context, prefix string) iter.Seq2[sdk.Object, err
 	return s.Directory.List(ctx, flat(prefix))
 }
 
-func (s sink) Delete(ctx context.Context, name string) error {
-	return s.Directory.Delete(ctx, flat(name))
+func (s sink) Delete(ctx context.Context, names []string) error {
+	for _, name := range names {
+		if err := s.Directory.Delete(ctx, []string{flat(name)}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func main() {

@@ -24,7 +24,7 @@ func (s sink) Put(ctx context.Context, o sdk.Object, r io.Reader) (sdk.Receipt, 
 	receipt, err := s.Directory.Put(ctx, o, r)
 	if err != nil {
 		// It cleans up, so only those who look in between, or after its death, see it.
-		_ = s.Delete(context.WithoutCancel(ctx), o.Name)
+		_ = s.Delete(context.WithoutCancel(ctx), []string{o.Name})
 	}
 	return receipt, err
 }
