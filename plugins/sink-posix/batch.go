@@ -135,6 +135,7 @@ func (c *committer) publish(p pending) error {
 	c.mu.Lock()
 	if c.names[p.name] > 0 && !p.replace {
 		c.mu.Unlock()
+		c.remove(p)
 		return sdk.Errorf(sdk.Exists, "%s was already put", p.name)
 	}
 	c.names[p.name]++
