@@ -49,18 +49,23 @@ func Server(ctx context.Context, s *server.Server, now time.Time) Report {
 	var group errgroup.Group
 	var remote postgres.CheckReport
 	var plugins []postgres.Check
+	var whole postgres.Check
 	group.Go(func() error { remote = postgres.CheckServer(ctx, c.request(ctx)); return nil })
 	group.Go(func() error { plugins = c.plugins(ctx); return nil })
+	group.Go(func() error { whole = c.continuity(ctx); return nil })
 	local := c.read()
 	if err := group.Wait(); err != nil {
 		c.bad("check", err.Error())
 	}
 
-	c.wal(local)
+	local = c.arrival(ctx, local, remote)
+	c.unwanted()
+	c.queues()
 	c.rows = append(c.rows, remote.PostgreSQL...)
 	c.directories()
 	c.retention()
 	c.ages(local)
+	c.rows = append(c.rows, whole)
 	c.rows = append(c.rows, plugins...)
 	c.backups(local)
 	c.rows = append(c.rows, remote.Identity...)
@@ -95,6 +100,9 @@ func (c *checker) request(ctx context.Context) postgres.CheckRequest {
 		Server: c.server.Name(), Conninfo: config.Conninfo.Reveal(), StreamingConninfo: config.StreamingConninfo.Reveal(),
 		Slot: c.slot(ctx), Archiver: config.WAL.Archive, StreamingArchiver: config.WAL.Source != nil,
 		IdentityFile: filepath.Join(config.Directories.Backup, "identity.json"),
+	}
+	if c.server.SeparateWALHost() {
+		request.WALConninfo, request.WALStreamingConninfo = config.WALConninfo.Reveal(), config.WALStreamingConninfo.Reveal()
 	}
 	if identity, err := c.server.Catalogue.ReadIdentity(); err == nil {
 		request.StoredSystemID = identity.SystemID

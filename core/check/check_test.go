@@ -3,6 +3,7 @@ package check
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,12 +71,12 @@ func row(name string, ok bool, hint string) postgres.Check {
 
 func TestAnArchiveWithoutWALIsAFailureUntilABackupWaitsForSome(t *testing.T) {
 	c := newChecker(t, "")
-	c.wal(c.read())
+	c.arrival(t.Context(), c.read(), postgres.CheckReport{})
 	c.expect(t, row("WAL archive", false, "please make sure WAL shipping is setup"))
 
 	c = newChecker(t, "")
 	c.save(t, catalogue.StateWaitingForWALs, now, 1)
-	c.wal(c.read())
+	c.arrival(t.Context(), c.read(), postgres.CheckReport{})
 	c.expect(t)
 }
 
@@ -141,11 +142,64 @@ func TestFilesWhereNobodyTakesThemAreAFailure(t *testing.T) {
 	incoming := c.server.Config.Directories.IncomingWALs
 	touch(t, filepath.Join(incoming, "000000010000000000000001"))
 	touch(t, filepath.Join(incoming, ".hidden"))
-	c.wal(catalogued{waiting: true})
+	c.unwanted()
 	c.receiver()
 	c.expect(t,
 		row("empty incoming directory", false, "'"+incoming+"' must be empty when archive = false: set it to true in the wal block if archive_command delivers there"),
 		row("receive-wal running", false, "barman cron starts it, or 'barman receive-wal main'"))
+}
+
+func TestTheSegmentThatAReceiverLeftMayStay(t *testing.T) {
+	c := newChecker(t, "wal {\n archive = true\n}")
+	streaming := c.server.Config.Directories.StreamingWALs
+	touch(t, filepath.Join(streaming, "000000010000000000000002.partial"))
+	c.unwanted()
+	c.expect(t)
+	touch(t, filepath.Join(streaming, "000000010000000000000001"))
+	c.unwanted()
+	c.expect(t, row("empty streaming directory", false, "'"+streaming+"' must be empty when there is no WAL source"))
+}
+
+func TestQueuesAreHeldAgainstTheirLimit(t *testing.T) {
+	c := newChecker(t, "wal {\n archive = true\n source \"pgreceivewal\" {}\n maximum_queue = 2\n}")
+	directories := c.server.Config.Directories
+	for _, name := range []string{"000000010000000000000001", "000000010000000000000002"} {
+		touch(t, filepath.Join(directories.IncomingWALs, name))
+		touch(t, filepath.Join(directories.StreamingWALs, name))
+	}
+	touch(t, filepath.Join(directories.StreamingWALs, "000000010000000000000003.partial"))
+	c.queues()
+	c.expect(t)
+	touch(t, filepath.Join(directories.IncomingWALs, "000000010000000000000003"))
+	c.queues()
+	c.expect(t, row("incoming WALs directory", false, "there are too many WALs in queue: 3, max 2"))
+}
+
+func TestMissingWALOfABackupIsAFailure(t *testing.T) {
+	c := newChecker(t, "")
+	continuity := func(want postgres.Check) {
+		t.Helper()
+		if diff := cmp.Diff(want, c.continuity(t.Context())); diff != "" {
+			t.Error(diff)
+		}
+	}
+	archive := filepath.Join(c.server.Config.Directories.WALs, "0000000100000000")
+	if err := os.MkdirAll(archive, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	continuity(row("WAL continuity", true, "no backup needs WAL yet"))
+	c.save(t, catalogue.StateDone, now.Add(-time.Hour), 1)
+	touch(t, filepath.Join(archive, "000000010000000000000002"))
+	touch(t, filepath.Join(archive, "000000010000000000000003"))
+	continuity(row("WAL continuity", true, "2 segments"))
+	touch(t, filepath.Join(archive, "000000010000000000000005"))
+	continuity(row("WAL continuity", false, "segment 000000010000000000000004 is missing: 'barman wal-gaps main' tells which backups are affected"))
+	touch(t, filepath.Join(archive, "000000010000000000000009"))
+	continuity(row("WAL continuity", false, "4 segments are missing in 2 gaps, the first is 000000010000000000000004: 'barman wal-gaps main' tells which backups are affected"))
+	touch(t, filepath.Join(archive, "00000001000000000000FFFF"))
+	if row := c.continuity(t.Context()); row.OK || !strings.Contains(row.Hint, "00000001000000000000FFFF") {
+		t.Errorf("%+v", row)
+	}
 }
 
 func TestARunningReceiverIsSeen(t *testing.T) {

@@ -19,11 +19,14 @@ type CheckRequest struct {
 	Server            string // its name in the configuration, for hints
 	Conninfo          string
 	StreamingConninfo string // empty when no streaming connection is configured
-	Slot              string // empty when no replication slot is configured
-	Archiver          bool   // archive_command is to deliver WAL
-	StreamingArchiver bool   // WAL is to be streamed
-	StoredSystemID    string // the system identifier of the backups so far; empty before the first one
-	IdentityFile      string // where StoredSystemID was read, for the hint
+	// WALConninfo and WALStreamingConninfo lead to the host that WAL is received
+	// from, and that has the slot; empty when that is the server itself.
+	WALConninfo, WALStreamingConninfo string
+	Slot                              string // empty when no replication slot is configured
+	Archiver                          bool   // archive_command is to deliver WAL
+	StreamingArchiver                 bool   // WAL is to be streamed
+	StoredSystemID                    string // the system identifier of the backups so far; empty before the first one
+	IdentityFile                      string // where StoredSystemID was read, for the hint
 }
 
 // CheckReport holds the rows in the order of 'barman check', which prints rows
@@ -64,7 +67,10 @@ func CheckServer(ctx context.Context, request CheckRequest) CheckReport {
 		report.PostgreSQL = append(report.PostgreSQL, row)
 	}
 	report.PostgreSQL = append(report.PostgreSQL, checkWALLevel(facts))
-	if request.Slot != "" {
+	switch {
+	case request.WALConninfo != "":
+		report.PostgreSQL = append(report.PostgreSQL, checkWALHost(ctx, request, facts.SystemID)...)
+	case request.Slot != "":
 		report.PostgreSQL = append(report.PostgreSQL, checkSlot(ctx, conn, request)...)
 	}
 	if request.StreamingConninfo != "" {
@@ -112,6 +118,62 @@ func checkStreaming(ctx context.Context, conninfo string) (Check, string) {
 	}
 	row.OK = true
 	return row, system.ID
+}
+
+// checkWALHost checks the host that WAL is received from, for instance a standby.
+// The names of its rows tell them from those of the server.
+func checkWALHost(ctx context.Context, request CheckRequest, systemID string) []Check {
+	rows := walHostRows(ctx, request, systemID)
+	for i := range rows {
+		rows[i].Name += " (WAL streaming)"
+	}
+	return rows
+}
+
+func walHostRows(ctx context.Context, request CheckRequest, systemID string) []Check {
+	conn, err := Connect(ctx, request.WALConninfo, defaultApplicationName)
+	if err != nil {
+		return []Check{{Name: "PostgreSQL", Hint: err.Error()}}
+	}
+	defer conn.Close() //nolint:errcheck // nothing was written, and the rows tell of a lost connection
+	facts, err := conn.Facts(ctx)
+	if err == nil {
+		err = facts.Supported()
+	}
+	if err != nil {
+		return []Check{{Name: "PostgreSQL", Hint: err.Error()}}
+	}
+	streaming, streamed := checkStreaming(ctx, request.WALStreamingConninfo)
+	rows := []Check{checkMonitoring(ctx, conn), streaming, checkWALLevel(facts), checkSameCluster(systemID, facts.SystemID, streamed)}
+	if request.Slot != "" {
+		rows = append(rows, checkSlot(ctx, conn, request)...)
+	}
+	return rows
+}
+
+func checkMonitoring(ctx context.Context, conn *Conn) Check {
+	const failing = "no access to monitoring functions"
+	privileges, err := conn.Privileges(ctx)
+	switch {
+	case err != nil:
+		return Check{Name: failing, Hint: err.Error()}
+	case !privileges.Superuser && !privileges.Monitoring:
+		return Check{Name: failing, Hint: "privileges for PostgreSQL monitoring functions are required (see documentation)"}
+	}
+	return Check{Name: "has monitoring privileges", OK: true}
+}
+
+// checkSameCluster makes sure that WAL is received from the cluster that is
+// backed up. An identifier that could not be read is empty.
+func checkSameCluster(backedUp string, received ...string) Check {
+	row := Check{Name: "systemid coherence", OK: true}
+	for _, id := range received {
+		if backedUp != "" && id != "" && id != backedUp {
+			row.OK = false
+			row.Hint = fmt.Sprintf("conninfo leads to the system Id %s, wal_conninfo or wal_streaming_conninfo to %s: make all name the same cluster", backedUp, id)
+		}
+	}
+	return row
 }
 
 func checkWALLevel(facts Facts) Check {
