@@ -47,6 +47,31 @@ func (s *Server) HasSegment(segment wal.Segment, size wal.SegmentSize) (bool, er
 	return s.HasWAL(name)
 }
 
+// MissingSegments yields the segments from a backup's begin to its end that the
+// archive does not have, in ascending order. An error ends it.
+func (s *Server) MissingSegments(b *Backup) iter.Seq2[wal.Name, error] {
+	return func(yield func(wal.Name, error) bool) {
+		segments, err := b.Segments()
+		if err != nil {
+			yield(wal.Name{}, s.wrap(err))
+			return
+		}
+		for segment := range segments {
+			name, err := wal.ParseName(segment.Name(b.segmentSize()))
+			archived := false
+			if err == nil {
+				archived, err = s.HasWAL(name)
+			}
+			if archived {
+				continue
+			}
+			if !yield(name, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
 // WALFiles yields the files of the archive in ascending order of directory and
 // name, as they are on disk: history files, segments, partial segments and
 // backup history files. Whatever else lies there is passed over. An error ends

@@ -1,9 +1,12 @@
 package catalogue
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"iter"
+	"os"
 	"path/filepath"
 
 	"github.com/barman-go/barman/sdk"
@@ -33,19 +36,59 @@ func (s *Server) xlogDB() (path string, columns int, err error) {
 // It takes no lock: an append is one write, and a line that is being written
 // is not yielded.
 func (s *Server) WALRecords() iter.Seq2[WALRecord, error] {
+	return s.recordsFrom(func(*os.File, fs.FileInfo) error { return nil })
+}
+
+// recentSize is how much of xlog.db counts as recent: some four thousand lines.
+const recentSize = 256 << 10
+
+// RecentRecords yields the last lines of xlog.db, some thousands, as WALRecords
+// does all of them. Its cost does not depend on the size of the archive, as long
+// as there is an xlog.db.
+func (s *Server) RecentRecords() iter.Seq2[WALRecord, error] {
+	return s.recordsFrom(func(f *os.File, info fs.FileInfo) error {
+		if info.Size() <= recentSize {
+			return nil
+		}
+		if _, err := f.Seek(info.Size()-recentSize, io.SeekStart); err != nil {
+			return err
+		}
+		return toNextLine(f)
+	})
+}
+
+// toNextLine moves a file behind the line that it is in.
+func toNextLine(f *os.File) error {
+	piece := make([]byte, maxRecordSize)
+	n, err := f.Read(piece)
+	if err != nil {
+		return err
+	}
+	// Without a newline the rest of the line is a damaged one.
+	after := bytes.IndexByte(piece[:n], '\n') + 1
+	_, err = f.Seek(int64(after-n), io.SeekCurrent)
+	return err
+}
+
+// recordsFrom yields the lines of xlog.db from where position puts it.
+func (s *Server) recordsFrom(position func(*os.File, fs.FileInfo) error) iter.Seq2[WALRecord, error] {
 	return func(yield func(WALRecord, error) bool) {
 		path, _, err := s.xlogDB()
 		if err != nil {
 			yield(WALRecord{}, err)
 			return
 		}
-		f, _, err := openRegular(path)
+		f, info, err := openRegular(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			s.fileRecords()(yield)
 			return
 		}
 		if err != nil {
 			yield(WALRecord{}, s.wrap(err))
+			return
+		}
+		if err := position(f, info); err != nil {
+			yield(WALRecord{}, s.wrap(errors.Join(err, f.Close())))
 			return
 		}
 		goOn := true
@@ -71,17 +114,18 @@ func (s *Server) recordError(path string, err error) error {
 	return s.errorf(kindOf(err), "read %s: %w", path, err)
 }
 
-// HasRecord reports whether xlog.db has a line for the file. An archiver that
-// finds its file archived already asks this: its predecessor may have died
-// between storing the file and recording it. Damaged lines are passed over,
-// WALRecords reports them. Cost: it reads the whole index.
+// HasRecord reports whether xlog.db has a line for the file. Damaged lines are
+// passed over, WALRecords reports them. It looks among the recent lines first;
+// for an older file, or one without a line, it reads the whole index.
 func (s *Server) HasRecord(name wal.Name) (bool, error) {
-	for r, err := range s.WALRecords() {
-		if err != nil && sdk.KindOf(err) != sdk.Corrupt {
-			return false, err
-		}
-		if err == nil && r.Name.String() == name.String() {
-			return true, nil
+	for _, records := range []iter.Seq2[WALRecord, error]{s.RecentRecords(), s.WALRecords()} {
+		for r, err := range records {
+			if err != nil && sdk.KindOf(err) != sdk.Corrupt {
+				return false, err
+			}
+			if err == nil && r.Name.String() == name.String() {
+				return true, nil
+			}
 		}
 	}
 	return false, nil

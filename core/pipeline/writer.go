@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/host"
@@ -18,7 +19,9 @@ type Writer struct {
 	ctx     context.Context
 	emitter *host.Emitter
 	suffix  string
-	failed  error
+
+	mu     sync.Mutex
+	failed error
 }
 
 // Suffix is what the transforms would append to names: it tells how objects are
@@ -58,19 +61,63 @@ func (e *Engine) OpenWriter(ctx context.Context, line Line, observe Observer) (*
 }
 
 // Put sends an object and returns when every required sink holds it durably,
-// with a receipt from each sink that does. Only one Put runs at a time. After an
-// error, the end of ctx included, the writer is of no more use: it says the same
-// again and must be closed.
+// with a receipt from each sink that does. Only one Put or Send runs at a time.
+// After an error, the end of ctx included, the writer is of no more use: it says
+// the same again and must be closed.
 func (w *Writer) Put(ctx context.Context, o sdk.Object, r io.Reader) ([]sdk.Receipt, error) {
-	if w.failed != nil {
-		return nil, w.failed
+	sent, err := w.Send(ctx, o, r, true)
+	if err != nil {
+		return nil, err
 	}
-	receipts, err := w.emitter.Emit(ctx, o, r)
-	if err == nil {
-		return w.store.number(receipts), nil
+	return sent.Wait(ctx)
+}
+
+// Sent is an object on its way through a pipeline.
+type Sent struct {
+	writer *Writer
+	sent   *host.Sent
+}
+
+// Send is Put that does not wait: it returns when the object is on its way. sync
+// asks the sinks not to put off making it durable, and all that was sent before
+// it; without it they do so in their own time, at the latest when the writer is
+// closed. Objects arrive in the order in which they are sent.
+func (w *Writer) Send(ctx context.Context, o sdk.Object, r io.Reader, sync bool) (*Sent, error) {
+	if err := w.failure(); err != nil {
+		return nil, err
 	}
-	w.failed = interrupted(ctx, w.explain(errors.Join(err, w.emitter.Abort(err))))
-	return nil, w.failed
+	sent, err := w.emitter.Send(ctx, o, r, sync)
+	if err != nil {
+		return nil, w.fail(ctx, err)
+	}
+	return &Sent{writer: w, sent: sent}, nil
+}
+
+// Wait returns when every required sink holds the object durably, with a receipt
+// from each sink that does. It is called once, from any goroutine. Its error is
+// the writer's, after which that is of no more use.
+func (s *Sent) Wait(ctx context.Context) ([]sdk.Receipt, error) {
+	receipts, err := s.sent.Wait(ctx)
+	if err != nil {
+		return nil, s.writer.fail(ctx, err)
+	}
+	return s.writer.store.number(receipts), nil
+}
+
+// fail ends the pipeline and returns why it failed, the same for all who ask.
+func (w *Writer) fail(ctx context.Context, err error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failed == nil {
+		w.failed = interrupted(ctx, w.explain(errors.Join(err, w.emitter.Abort(err))))
+	}
+	return w.failed
+}
+
+func (w *Writer) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failed
 }
 
 // explain waits for the stages to end and prefers their own error to the echo
@@ -91,7 +138,7 @@ func (w *Writer) explain(err error) error {
 // Close ends the pipeline and stops its plugins. After a Put that failed, whose
 // error says it all, it returns nil. It is called once.
 func (w *Writer) Close() error {
-	if w.failed != nil {
+	if w.failure() != nil {
 		return w.end()
 	}
 	if err := w.emitter.Close(); err != nil {

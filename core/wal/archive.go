@@ -33,6 +33,8 @@ const (
 	SetAside Outcome = "set aside"
 	// Left: the file is not complete and stays for a later run.
 	Left Outcome = "left"
+	// Stuck: the file can neither be archived nor be set aside, and stays.
+	Stuck Outcome = "stuck"
 )
 
 // File is a file that a run dealt with.
@@ -41,7 +43,7 @@ type File struct {
 	Name    string  `json:"name"`
 	Origin  Origin  `json:"origin"`
 	Outcome Outcome `json:"outcome"`
-	// Reason tells why it was set aside or left.
+	// Reason tells why it was set aside, left or stuck.
 	Reason string `json:"reason,omitempty"`
 	// Path is where it was set aside.
 	Path string `json:"path,omitempty"`
@@ -59,7 +61,7 @@ type Report struct {
 	// are in the archive.
 	Archived int `json:"archived"`
 	Known    int `json:"known"`
-	// Problems are the files that were set aside or left.
+	// Problems are the files that were set aside, left or stuck.
 	Problems []File `json:"problems,omitempty"`
 	// Lost are the optional sinks that did not take everything.
 	Lost []LostSink `json:"lost_sinks,omitempty"`
@@ -113,30 +115,31 @@ type run struct {
 	options ArchiveOptions
 	report  Report
 
-	cluster cluster
-	index   *index
-	writers map[bool]*pipeline.Writer // by whether the files are compressed already
-	givenUp map[int]bool              // optional sinks that do not work in this run
+	cluster  cluster
+	queue    *queue
+	next     *file // taken from the queue for a batch that had no room for it
+	index    *index
+	writers  map[bool]*pipeline.Writer // by whether the files are compressed already
+	underway *batch                    // being stored and recorded; nil for none
+	givenUp  map[int]bool              // optional sinks that do not work in this run
 }
 
-// batchSize is how many files share an fsync of xlog.db.
-const batchSize = 64
-
 func (r *run) locked(ctx context.Context) error {
-	candidates, err := r.collect()
+	q, err := r.collect()
 	if err != nil {
 		return err
 	}
-	if len(candidates) > 0 {
-		if err := r.archiveAll(ctx, candidates); err != nil {
+	if !q.empty() {
+		if err := r.archiveAll(ctx, q); err != nil {
 			return err
 		}
 	}
 	return r.checkBackups()
 }
 
-func (r *run) archiveAll(ctx context.Context, candidates []*file) error {
-	r.index = newIndex(r.server, candidates)
+// archiveAll archives what the queue gives out.
+func (r *run) archiveAll(ctx context.Context, q *queue) error {
+	r.queue, r.index = q, &index{catalogue: r.server.Catalogue, queue: q}
 	r.writers, r.givenUp = map[bool]*pipeline.Writer{}, map[int]bool{}
 	if err := r.server.Catalogue.EnsureIndex(ctx); err != nil {
 		return err
@@ -144,77 +147,12 @@ func (r *run) archiveAll(ctx context.Context, candidates []*file) error {
 	if err := r.identifyCluster(); err != nil {
 		return err
 	}
-	size := batchSize
-	if r.hooked() {
-		size = 1 // hooks are told of a file before the next one begins
-	}
-	var failed error
-	for len(candidates) > 0 && failed == nil {
-		n := min(size, len(candidates))
-		failed = r.batch(ctx, candidates[:n])
-		candidates = candidates[n:]
-	}
-	err := errors.Join(failed, r.closeWriters())
+	err := r.batches(ctx)
+	err = errors.Join(err, r.closeWriters())
 	if r.report.Archived+r.report.Known > 0 {
 		r.server.Logger.Info("WAL archived", "archived", r.report.Archived, "known", r.report.Known)
 	}
 	return err
-}
-
-// batch archives some files. The first that cannot be stored ends the run, so
-// that none of its successors gets ahead of it; what was stored before is
-// recorded, also when the caller has given up.
-func (r *run) batch(ctx context.Context, candidates []*file) error {
-	sorted, failed := r.sort(candidates)
-	if failed == nil {
-		failed = r.compareKnown(ctx, sorted.known)
-	}
-	for _, f := range sorted.fresh {
-		if failed == nil {
-			failed = ctx.Err()
-		}
-		if failed == nil {
-			failed = r.store(ctx, f)
-		}
-	}
-	failed = errors.Join(failed, r.record(context.WithoutCancel(ctx), candidates))
-	if failed == nil && len(sorted.again) > 0 {
-		failed = errors.Join(r.compareKnown(ctx, sorted.again), r.record(context.WithoutCancel(ctx), sorted.again))
-	}
-	return failed
-}
-
-// sorted are the files of a batch that can be archived.
-type sorted struct {
-	// known are archived already, fresh are not, again is the second copy of a
-	// fresh one.
-	known, fresh, again []*file
-}
-
-func (r *run) sort(candidates []*file) (sorted, error) {
-	var s sorted
-	here := map[string]bool{}
-	for _, f := range candidates {
-		if err := r.inspect(f); err != nil {
-			return sorted{}, err
-		}
-		if f.outcome != "" {
-			continue
-		}
-		archived, err := r.server.Catalogue.HasWAL(f.name)
-		switch {
-		case err != nil:
-			return sorted{}, err
-		case archived:
-			s.known = append(s.known, f)
-		case here[f.base]:
-			s.again = append(s.again, f)
-		default:
-			here[f.base] = true
-			s.fresh = append(s.fresh, f)
-		}
-	}
-	return s, nil
 }
 
 // done reports a file whose outcome is durable.
@@ -225,7 +163,7 @@ func (r *run) done(f *file) {
 		r.report.Archived++
 	case Known:
 		r.report.Known++
-	case SetAside, Left:
+	case SetAside, Left, Stuck:
 		r.report.Problems = append(r.report.Problems, told)
 	}
 	if r.options.File != nil {

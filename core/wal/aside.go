@@ -28,7 +28,11 @@ func (r *run) setAside(f *file, suffix, reason string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("WAL file %s cannot be archived (%s) and not be set aside either: %w", f.path(), reason, err)
+		// One file that nobody can use is no reason to keep the others waiting.
+		f.outcome, f.reason = Stuck, fmt.Sprintf("%s; and it cannot be set aside: %v", reason, err)
+		r.server.Logger.Error("a WAL file can neither be archived nor be set aside; it stays where it is", "file", f.path(), "reason", f.reason)
+		r.done(f)
+		return nil
 	}
 	f.outcome, f.reason, f.aside = SetAside, reason, aside
 	r.server.Logger.Error("a WAL file cannot be archived and was set aside", "file", f.path(), "reason", reason, "kept", aside)

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/durable"
-	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
 )
@@ -21,20 +21,20 @@ func (r *run) record(ctx context.Context, candidates []*file) error {
 	var records []catalogue.WALRecord
 	once := map[string]bool{}
 	for _, f := range candidates {
+		if f.original != nil && f.original.durable != "" {
+			f.durable = Known
+		}
 		if f.durable == "" || f.outcome != "" {
 			continue
 		}
 		files = append(files, f)
-		if f.needsRecord && !once[f.base] { // a received and a delivered copy are one file
+		if f.needsRecord && !once[f.base] { // two copies, both archived before, are one file
 			once[f.base] = true
 			records = append(records, catalogue.WALRecord{Name: f.name, Size: f.size, ModTime: f.info.ModTime(), Compression: f.storedCompression})
 		}
 	}
 	if err := r.server.Catalogue.Append(ctx, records...); err != nil {
 		return err
-	}
-	for _, record := range records {
-		r.index.add(record.Name)
 	}
 	for _, f := range files {
 		if err := r.remove(f); err != nil {
@@ -46,8 +46,6 @@ func (r *run) record(ctx context.Context, candidates []*file) error {
 	}
 	for _, f := range files {
 		f.outcome = f.durable
-		r.notifyAfter(ctx, f, nil)
-		r.done(f)
 	}
 	return nil
 }
@@ -87,41 +85,51 @@ func syncDirectories(files []*file) error {
 	return nil
 }
 
-// index knows which of a run's files xlog.db has a line for.
+// index tells which files xlog.db has a line for.
 type index struct {
-	server *server.Server
-	wanted map[string]bool
-	found  map[string]bool // nil until somebody asks
+	catalogue *catalogue.Server
+	queue     *queue
+
+	recent map[string]bool // the newest lines; nil until somebody asks
+	found  map[string]bool // those of the queue's names that have one; nil likewise
+	as     int             // the queue's refills at the time
 }
 
-func newIndex(s *server.Server, files []*file) *index {
-	wanted := map[string]bool{}
-	for _, f := range files {
-		wanted[f.base] = true
-	}
-	return &index{server: s, wanted: wanted}
-}
-
-// has reads xlog.db the first time it is called.
+// has looks among the newest lines first: what comes by two ways comes twice
+// within a short time. Only for an older file it reads all of xlog.db, once for as
+// many files as the queue holds.
 func (i *index) has(name wal.Name) (bool, error) {
-	if i.found == nil {
-		found := map[string]bool{}
-		for record, err := range i.server.Catalogue.WALRecords() {
-			if err != nil && sdk.KindOf(err) != sdk.Corrupt {
-				return false, err
-			}
-			if err == nil && i.wanted[record.Name.String()] {
-				found[record.Name.String()] = true
-			}
+	if i.recent == nil {
+		recent := map[string]bool{}
+		err := i.note(i.catalogue.RecentRecords(), recent, func(string) bool { return true })
+		if err != nil {
+			return false, err
 		}
-		i.found = found
+		i.recent = recent
+	}
+	if i.recent[name.String()] {
+		return true, nil
+	}
+	if i.found == nil || i.as != i.queue.refills {
+		found, wanted := map[string]bool{}, i.queue.names()
+		err := i.note(i.catalogue.WALRecords(), found, func(name string) bool { return wanted[name] })
+		if err != nil {
+			return false, err
+		}
+		i.found, i.as = found, i.queue.refills
 	}
 	return i.found[name.String()], nil
 }
 
-// add notes a line that was written.
-func (i *index) add(name wal.Name) {
-	if i.found != nil {
-		i.found[name.String()] = true
+// note notes the names of records that are wanted. Damaged lines are passed over.
+func (i *index) note(records iter.Seq2[catalogue.WALRecord, error], in map[string]bool, wanted func(string) bool) error {
+	for record, err := range records {
+		if err != nil && sdk.KindOf(err) != sdk.Corrupt {
+			return err
+		}
+		if name := record.Name.String(); err == nil && wanted(name) {
+			in[name] = true
+		}
 	}
+	return nil
 }

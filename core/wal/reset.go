@@ -30,6 +30,9 @@ type ResetReport struct {
 	// Gap: WAL between what was received and Next is missing. Backups from before
 	// cannot be recovered beyond it.
 	Gap bool `json:"gap"`
+	// MissingFrom is the first segment that is missing, or of which only the
+	// beginning was received; Next is the first that is not. Empty without a gap.
+	MissingFrom string `json:"missing_from,omitempty"`
 }
 
 // Reset lets receiving go on where the server can: at the slot's position, or
@@ -73,13 +76,13 @@ func Reset(ctx context.Context, s *server.Server) (report ResetReport, err error
 		report.Next, report.Aligned = newest.Name(now.size), true
 		return report, nil
 	}
-	report.Gap = true
+	report.Gap, report.MissingFrom = true, newest.Name(now.size)
 	report.Archived, err = archivePartials(ctx, s)
 	if err != nil {
 		return report, err
 	}
 	trace := filepath.Join(s.Catalogue.Layout().StreamingDirectory, report.Next+".partial")
-	s.Logger.Warn("WAL is missing: take a new base backup", "after", newest.Name(now.size), "before", report.Next)
+	s.Logger.Warn("WAL is missing: take a new base backup", "from", report.MissingFrom, "before", report.Next)
 	return report, durable.WriteFile(trace, nil, 0o600)
 }
 
@@ -175,17 +178,21 @@ func archiveReceived(ctx context.Context, s *server.Server) ([]string, error) {
 		}
 		partials = append(partials, f.base)
 	}
-	files = slices.DeleteFunc(files, func(f *file) bool {
-		return f.name.Kind == wal.KindPartial && !slices.Contains(partials, f.base)
-	})
+	received := &directory{path: s.Catalogue.Layout().StreamingDirectory, origin: Streaming}
+	for _, f := range files {
+		if f.name.Kind != wal.KindPartial || slices.Contains(partials, f.base) {
+			received.names = append(received.names, f.base)
+		}
+	}
+	received.held = received.names
 	r := &run{server: s}
-	if len(files) > 0 {
-		if err := r.archiveAll(ctx, files); err != nil {
+	if q := (&queue{directories: []*directory{received}}); !q.empty() {
+		if err := r.archiveAll(ctx, q); err != nil {
 			return nil, err
 		}
 	}
 	for _, f := range r.report.Problems {
-		if f.Outcome == Left {
+		if f.Outcome == Left || f.Outcome == Stuck {
 			return nil, sdk.Errorf(sdk.Invalid, "%s cannot be archived (%s): move it away and try again",
 				filepath.Join(s.Catalogue.Layout().StreamingDirectory, f.Name), f.Reason)
 		}

@@ -75,31 +75,104 @@ func (r *run) closeWriters() error {
 	return errors.Join(errs...)
 }
 
-// store puts a file into all sinks. When it returns without an error the file
-// is durable in every required one, or has an outcome of its own.
-func (r *run) store(ctx context.Context, f *file) error {
+// sendAll sends the fresh files of a batch to all sinks. The last one asks them
+// to make the batch durable: it is sent once it is known to be the last.
+func (r *run) sendAll(ctx context.Context, b *batch) error {
+	var before *file
+	var content *os.File
+	for _, f := range b.fresh {
+		opened, err := r.openFresh(ctx, f)
+		if err != nil {
+			return errors.Join(err, closeIfOpen(content))
+		}
+		if opened == nil {
+			continue
+		}
+		if before != nil {
+			if err := r.send(ctx, b, before, content, false); err != nil {
+				return errors.Join(err, opened.Close())
+			}
+		}
+		before, content = f, opened
+	}
+	if before == nil {
+		return nil
+	}
+	return r.send(ctx, b, before, content, true)
+}
+
+// openFresh opens a file to be sent; nil is one that has changed and stays.
+func (r *run) openFresh(ctx context.Context, f *file) (*os.File, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	content, err := f.open()
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, errWritten):
-		return r.leave(f, err.Error())
+		return nil, r.leave(f, err.Error())
 	case err != nil:
-		return fmt.Errorf("WAL file to archive: %w", err)
+		return nil, fmt.Errorf("WAL file to archive: %w", err)
 	}
-	defer content.Close()
 	if err := r.notifyBefore(ctx, f); err != nil {
-		return err
+		return nil, errors.Join(err, content.Close())
 	}
-	if err := r.put(ctx, f, content); err != nil {
-		err = fmt.Errorf("archive WAL file %s of server %s: %w", f.base, r.server.Name(), err)
-		r.notifyAfter(ctx, f, err)
-		return err
+	f.announced = true
+	return content, nil
+}
+
+func closeIfOpen(f *os.File) error {
+	if f == nil {
+		return nil
 	}
-	if f.outcome == "" {
-		f.durable = Archived
+	return f.Close()
+}
+
+// send sends a file and closes it.
+func (r *run) send(ctx context.Context, b *batch, f *file, content *os.File, last bool) error {
+	defer content.Close()
+	w, err := r.writer(ctx, b.compressed)
+	if err != nil {
+		return r.archiving(f, err)
+	}
+	b.writer = w
+	object, err := w.Send(ctx, f.object(), content, last)
+	if err != nil {
+		b.cut = true
+		return r.archiving(f, err)
+	}
+	b.sent = append(b.sent, sent{file: f, object: object})
+	return nil
+}
+
+// storeEach stores the files of a batch, one of which a sink refused, one by one.
+func (r *run) storeEach(ctx context.Context, b *batch) error {
+	for _, f := range b.fresh {
+		if f.durable != "" || f.outcome != "" {
+			continue
+		}
+		content, err := f.open()
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, errWritten):
+			if err := r.leave(f, err.Error()); err != nil {
+				return err
+			}
+			continue
+		case err != nil:
+			return fmt.Errorf("WAL file to archive: %w", err)
+		}
+		err = r.put(ctx, f, content)
+		if err = errors.Join(err, content.Close()); err != nil {
+			return r.archiving(f, err)
+		}
+		if f.outcome == "" {
+			f.durable = Archived
+		}
 	}
 	return nil
 }
 
+// put puts one file into all sinks. When it returns without an error the file is
+// durable in every required one, or has an outcome of its own.
 func (r *run) put(ctx context.Context, f *file, content io.Reader) error {
 	w, err := r.writer(ctx, f.compression != "")
 	if err != nil {
@@ -107,14 +180,14 @@ func (r *run) put(ctx context.Context, f *file, content io.Reader) error {
 	}
 	receipts, err := w.Put(ctx, f.object(), content)
 	if sdk.KindOf(err) == sdk.Exists {
-		// Stored by a run that was killed, in this sink if not in all.
 		return r.settleAll(ctx, f)
 	}
 	if err != nil {
 		return errors.Join(err, r.closeWriters())
 	}
 	f.stored(w, receipts)
-	return r.caughtUp(ctx, f, receipts)
+	f.lacking = r.lacking(receipts)
+	return r.caughtUp(ctx, f)
 }
 
 // object is the file as the sinks get it.
@@ -159,20 +232,41 @@ func (f *file) unchanged(info fs.FileInfo) bool {
 	return os.SameFile(info, f.info) && info.Size() == f.info.Size() && info.ModTime().Equal(f.info.ModTime())
 }
 
+// lacking returns the optional sinks that did not take a file and should have.
+func (r *run) lacking(receipts []sdk.Receipt) []int {
+	var lacking []int
+	for i, sink := range r.server.WALLine().Sinks {
+		has := slices.ContainsFunc(receipts, func(receipt sdk.Receipt) bool { return receipt.Output == i })
+		if !has && sink.Optional && !r.givenUp[i] {
+			lacking = append(lacking, i)
+		}
+	}
+	return lacking
+}
+
+// catchUp is caughtUp for a batch.
+func (r *run) catchUp(ctx context.Context, b *batch) error {
+	for _, f := range b.fresh {
+		if err := r.caughtUp(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // caughtUp looks after optional sinks that did not take a file. One that only
 // had it already is fine and comes back into service; another one is given up
 // for this run.
-func (r *run) caughtUp(ctx context.Context, f *file, receipts []sdk.Receipt) error {
-	for i, sink := range r.server.WALLine().Sinks {
-		has := slices.ContainsFunc(receipts, func(receipt sdk.Receipt) bool { return receipt.Output == i })
-		if has || !sink.Optional || r.givenUp[i] {
+func (r *run) caughtUp(ctx context.Context, f *file) error {
+	for _, sink := range f.lacking {
+		if r.givenUp[sink] {
 			continue
 		}
 		if err := r.closeWriters(); err != nil {
 			return err
 		}
-		if _, err := r.settle(ctx, f, i); err != nil {
-			r.giveUp(i, err)
+		if _, err := r.settle(ctx, f, sink); err != nil {
+			r.giveUp(sink, err)
 		}
 	}
 	return nil

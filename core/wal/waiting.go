@@ -2,10 +2,12 @@ package wal
 
 import (
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/sdk"
-	"github.com/barman-go/barman/sdk/wal"
 )
 
 // checkBackups brings the state of the backups that wait for WAL up to date.
@@ -36,8 +38,14 @@ func (r *run) checkBackup(b *catalogue.Backup) error {
 	if err != nil || state == b.State {
 		return err
 	}
-	if state == catalogue.StateFailed && r.stillComing(b) {
-		return errors.New(reason + ", but files that it needs are still to be archived")
+	if state == catalogue.StateFailed {
+		coming, err := r.stillComing(b)
+		if err != nil {
+			return err
+		}
+		if coming {
+			return errors.New(reason + ", but files that it needs are still to be archived")
+		}
 	}
 	checked, err := r.server.Catalogue.CheckBackup(b.ID)
 	if sdk.KindOf(err) == sdk.Busy {
@@ -55,14 +63,29 @@ func (r *run) checkBackup(b *catalogue.Backup) error {
 	return nil
 }
 
-// stillComing tells whether a file between the backup's begin and end was left
-// for a later run.
-func (r *run) stillComing(b *catalogue.Backup) bool {
-	for _, f := range r.report.Problems {
-		name, err := wal.ParseName(f.Name)
-		if err == nil && f.Outcome == Left && name.Kind == wal.KindSegment && f.Name >= b.BeginWAL && f.Name <= b.EndWAL {
-			return true
+// stillComing tells whether a segment between the backup's begin and end is not
+// archived and lies where it came from: it is not complete yet, or beyond what
+// one run takes.
+func (r *run) stillComing(b *catalogue.Backup) (bool, error) {
+	layout := r.server.Catalogue.Layout()
+	for missing, err := range r.server.Catalogue.MissingSegments(b) {
+		if err != nil {
+			return false, err
+		}
+		for _, directory := range []string{layout.StreamingDirectory, layout.IncomingDirectory} {
+			if waits, err := lies(filepath.Join(directory, missing.String())); waits || err != nil {
+				return waits, err
+			}
 		}
 	}
-	return false
+	return false, nil
+}
+
+// lies tells whether there is something under a path.
+func lies(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -24,22 +24,18 @@ type Absorber interface {
 }
 
 // Absorb puts everything that arrives into a sink and acknowledges each object
-// once it is durable.
+// once it is durable. While some objects are made durable the next ones are put.
 func Absorb(ctx context.Context, in *Inlet, sink Absorber, meter *Meter) error {
 	return in.serve(ctx, func(ctx context.Context, _ int, r *lane.Receiver) error {
 		a := &absorption{receiver: r, sink: sink, meter: meter}
-		for {
-			object, reader, err := next(r)
-			if errors.Is(err, io.EOF) {
-				return a.flush(ctx)
-			}
-			if err != nil {
-				return err
-			}
-			if err := a.put(ctx, object, reader); err != nil {
-				return err
-			}
+		err := a.all(ctx)
+		if flushing := a.flushed(); flushing != nil {
+			return flushing // it ended the lane
 		}
+		if err != nil || len(a.waiting) == 0 {
+			return err
+		}
+		return a.commit(ctx, a.waiting)
 	})
 }
 
@@ -49,12 +45,29 @@ type absorption struct {
 	sink     Absorber
 	meter    *Meter
 	waiting  []stored
+	// flushing yields the error of the flush that is under way; nil without one.
+	flushing chan error
 }
 
 // stored is an object that the sink took and that is not yet durable.
 type stored struct {
 	sequence uint64
 	receipt  sdk.Receipt
+}
+
+func (a *absorption) all(ctx context.Context) error {
+	for {
+		object, reader, err := next(a.receiver)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = a.put(ctx, object, reader)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 func (a *absorption) put(ctx context.Context, object sdk.Object, in *incoming) error {
@@ -85,14 +98,39 @@ func (a *absorption) put(ctx context.Context, object sdk.Object, in *incoming) e
 	return nil
 }
 
+// flush begins to make durable what waits, once the flush before has ended.
 func (a *absorption) flush(ctx context.Context) error {
-	if len(a.waiting) == 0 {
+	if err := a.flushed(); err != nil {
+		return err
+	}
+	batch, ended := a.waiting, make(chan error, 1)
+	a.waiting, a.flushing = nil, ended
+	go func() {
+		err := a.commit(ctx, batch)
+		if err != nil {
+			// Nobody may send anything more, and this end must not wait for it.
+			_ = a.receiver.Abort(encodeFault(err)) // both ends know why, whether or not it arrives
+		}
+		ended <- err
+	}()
+	return nil
+}
+
+// flushed waits for the flush under way.
+func (a *absorption) flushed() error {
+	if a.flushing == nil {
 		return nil
 	}
+	err := <-a.flushing
+	a.flushing = nil
+	return err
+}
+
+func (a *absorption) commit(ctx context.Context, batch []stored) error {
 	if err := a.sink.Flush(ctx); err != nil {
 		return err
 	}
-	for _, s := range a.waiting {
+	for _, s := range batch {
 		payload, err := pb.Marshal(&proto.Ack{Receipts: []*proto.Receipt{ReceiptToProto(s.receipt)}})
 		if err != nil {
 			return fmt.Errorf("receipt of %s: %w", s.receipt.Name, err)
@@ -101,6 +139,5 @@ func (a *absorption) flush(ctx context.Context) error {
 			return laneError(err)
 		}
 	}
-	a.waiting = a.waiting[:0]
 	return nil
 }

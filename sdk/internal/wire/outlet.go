@@ -192,23 +192,60 @@ func (o *Outlet) Emit(ctx context.Context, object sdk.Object, r io.Reader, sync 
 	return nil
 }
 
-// EmitDurable sends an object and waits until every output stored it.
-func (o *Outlet) EmitDurable(ctx context.Context, object sdk.Object, r io.Reader) ([]sdk.Receipt, error) {
-	stored := make(chan []sdk.Receipt, 1)
-	if err := o.Emit(ctx, object, r, true, func(receipts []sdk.Receipt) { stored <- receipts }); err != nil {
+// Sent is an object on its way to the outputs.
+type Sent struct {
+	outlet *Outlet
+	name   string
+	stored chan []sdk.Receipt
+}
+
+// Send sends an object on a free lane, for whoever Waits for it. sync asks the
+// outputs not to put off making it durable, and all that was sent before it.
+func (o *Outlet) Send(ctx context.Context, object sdk.Object, r io.Reader, sync bool) (*Sent, error) {
+	s := &Sent{outlet: o, name: object.Name, stored: make(chan []sdk.Receipt, 1)}
+	if err := o.Emit(ctx, object, r, sync, func(receipts []sdk.Receipt) { s.stored <- receipts }); err != nil {
 		return nil, err
 	}
+	return s, nil
+}
+
+// Wait waits until every output stored the object. It is called once.
+func (s *Sent) Wait(ctx context.Context) ([]sdk.Receipt, error) {
 	select {
-	case receipts := <-stored:
-		if len(receipts) == 0 {
-			return nil, sdk.Errorf(sdk.Unavailable, "%s: no sink is left that stored it", object.Name)
-		}
-		return receipts, nil
+	case receipts := <-s.stored:
+		return s.receipts(receipts)
+	default:
+	}
+	select {
+	case receipts := <-s.stored:
+		return s.receipts(receipts)
 	case <-ctx.Done():
 		return nil, ctx.Err()
-	case <-o.failed:
-		return nil, o.failure
+	case <-s.outlet.failed:
 	}
+	// What was stored before the pipeline failed is stored nevertheless.
+	select {
+	case receipts := <-s.stored:
+		return s.receipts(receipts)
+	default:
+		return nil, s.outlet.failure
+	}
+}
+
+func (s *Sent) receipts(receipts []sdk.Receipt) ([]sdk.Receipt, error) {
+	if len(receipts) == 0 {
+		return nil, sdk.Errorf(sdk.Unavailable, "%s: no sink is left that stored it", s.name)
+	}
+	return receipts, nil
+}
+
+// EmitDurable sends an object and waits until every output stored it.
+func (o *Outlet) EmitDurable(ctx context.Context, object sdk.Object, r io.Reader) ([]sdk.Receipt, error) {
+	sent, err := o.Send(ctx, object, r, true)
+	if err != nil {
+		return nil, err
+	}
+	return sent.Wait(ctx)
 }
 
 // watch takes outputs out of service as soon as their end of a lane is gone.

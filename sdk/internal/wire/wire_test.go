@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -353,3 +354,50 @@ func (p putter) Put(_ context.Context, o sdk.Object, r io.Reader) (sdk.Receipt, 
 	return p(o, r)
 }
 func (putter) Flush(context.Context) error { return nil }
+
+func TestObjectsArePutWhileOthersAreMadeDurable(t *testing.T) {
+	sink := &slowFlush{memory: &memory{}, entered: make(chan struct{}, 2), release: make(chan struct{})}
+	_, _, err := line(t, 1, false, []Absorber{sink}, []bool{true}, func(ctx context.Context, out *Outlet) error {
+		first, err := out.Send(ctx, sdk.Object{Name: "first", Size: 1}, strings.NewReader("x"), true)
+		if err != nil {
+			return err
+		}
+		<-sink.entered
+		second, err := out.Send(ctx, sdk.Object{Name: "second", Size: 1}, strings.NewReader("y"), true)
+		if err != nil {
+			return err
+		}
+		for !sink.has("second.flip") {
+			time.Sleep(time.Millisecond)
+		}
+		close(sink.release)
+		for _, sent := range []*Sent{first, second} {
+			if _, err := sent.Wait(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// slowFlush is a sink whose flushes wait until they are released.
+type slowFlush struct {
+	*memory
+	entered, release chan struct{}
+}
+
+func (s *slowFlush) Flush(ctx context.Context) error {
+	s.entered <- struct{}{}
+	<-s.release
+	return s.memory.Flush(ctx)
+}
+
+func (s *slowFlush) has(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, found := s.objects[name]
+	return found
+}
