@@ -227,17 +227,26 @@ func (s *Server) infoPathForReading(id BackupID) (string, error) {
 }
 
 func (s *Server) infoPathForWriting(id BackupID) (string, error) {
-	info, err := os.Stat(s.metaDirectory())
-	if err == nil && info.IsDir() {
-		return s.metaInfoPath(id), nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	meta, err := s.hasMeta()
+	if err != nil {
 		return "", err
+	}
+	if meta {
+		return s.metaInfoPath(id), nil
 	}
 	if err := refuseLink(s.Directory(id)); err != nil {
 		return "", err
 	}
 	return filepath.Join(s.Directory(id), infoName), durable.MakeDirectory(s.Directory(id))
+}
+
+// hasMeta tells whether Barman 3.13 or later has written to the catalogue.
+func (s *Server) hasMeta() (bool, error) {
+	info, err := os.Stat(s.metaDirectory())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil && info.IsDir(), err
 }
 
 // refuseLink returns an error if path is a symbolic link: what lies behind it
