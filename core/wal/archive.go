@@ -130,7 +130,11 @@ func (r *run) locked(ctx context.Context) error {
 		return err
 	}
 	if !q.empty() {
-		if err := r.archiveAll(ctx, q); err != nil {
+		err := r.archiveAll(ctx, q)
+		if r.report.Archived+r.report.Known > 0 {
+			r.server.Logger.Info("WAL archived", "archived", r.report.Archived, "known", r.report.Known)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -148,11 +152,7 @@ func (r *run) archiveAll(ctx context.Context, q *queue) error {
 		return err
 	}
 	err := r.batches(ctx)
-	err = errors.Join(err, r.closeWriters())
-	if r.report.Archived+r.report.Known > 0 {
-		r.server.Logger.Info("WAL archived", "archived", r.report.Archived, "known", r.report.Known)
-	}
-	return err
+	return errors.Join(err, r.closeWriters())
 }
 
 // done reports a file whose outcome is durable.

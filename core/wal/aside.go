@@ -22,6 +22,9 @@ const (
 
 // setAside moves a file to the errors directory, where nothing is overwritten.
 func (r *run) setAside(f *file, suffix, reason string) error {
+	if f.origin == Pushed {
+		return r.refuse(f, suffix, reason)
+	}
 	aside, err := moveAside(f.path(), f.base, r.server.Catalogue.Layout().ErrorsDirectory, suffix, time.Now())
 	if errors.Is(err, fs.ErrNotExist) {
 		f.outcome = Left // taken away meanwhile

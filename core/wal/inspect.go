@@ -69,6 +69,9 @@ func (r *run) inspect(f *file) error {
 
 // leave leaves a file for a later run.
 func (r *run) leave(f *file, reason string) error {
+	if f.origin == Pushed {
+		return r.refuse(f, suffixUnknown, reason)
+	}
 	f.outcome, f.reason = Left, reason
 	age := time.Since(f.info.ModTime())
 	if f.name.Kind == wal.KindPartial && f.origin == Streaming && f.info.Size() == 0 {

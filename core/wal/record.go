@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"slices"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/durable"
@@ -36,18 +37,25 @@ func (r *run) record(ctx context.Context, candidates []*file) error {
 	if err := r.server.Catalogue.Append(ctx, records...); err != nil {
 		return err
 	}
-	for _, f := range files {
-		if err := r.remove(f); err != nil {
-			return err
-		}
-	}
-	if err := syncDirectories(files); err != nil {
+	if err := r.removeAll(files); err != nil {
 		return err
 	}
 	for _, f := range files {
 		f.outcome = f.durable
 	}
 	return nil
+}
+
+// removeAll removes files from where they came, for good. A pushed one is not
+// ours to remove.
+func (r *run) removeAll(files []*file) error {
+	ours := slices.DeleteFunc(slices.Clone(files), func(f *file) bool { return f.origin == Pushed })
+	for _, f := range ours {
+		if err := r.remove(f); err != nil {
+			return err
+		}
+	}
+	return syncDirectories(ours)
 }
 
 // remove removes a file whose bytes are in the archive. One that was written to
