@@ -129,7 +129,8 @@ func (a *app) resetReceiver(ctx context.Context, s *server.Server) error {
 	}
 	a.print().info(fmt.Sprintf("Receiving WAL of server %s goes on with %s", s.Name(), report.Next))
 	if report.Gap {
-		a.print().warn(fmt.Sprintf("WAL before %s is missing: backups of server %s from before cannot be recovered beyond it, take a new one", report.Next, s.Name()))
+		a.print().warn(fmt.Sprintf("WAL is missing from %s on, up to %s: backups of server %s from before can be recovered up to there only, take a new one",
+			report.MissingFrom, report.Next, s.Name()))
 	}
 	return nil
 }

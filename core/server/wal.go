@@ -19,6 +19,8 @@ const receiverName = "barman_receive_wal"
 type WALSource struct {
 	// Slot is the replication slot; empty for none.
 	Slot string `json:"slot"`
+	// CreateSlot is "auto" when the source makes its slot itself.
+	CreateSlot string `json:"create_slot"`
 	// ApplicationName is the source's name in pg_stat_replication.
 	ApplicationName string `json:"application_name"`
 	// Conninfo leads to the server by the replication protocol.

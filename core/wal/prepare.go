@@ -8,10 +8,11 @@ import (
 	"github.com/barman-go/barman/core/postgres"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/wal"
 )
 
 // prepare checks that the server can be received from and is the right one.
-// What concerns the slot the source checks itself.
+// Whether there is a slot the source finds out itself.
 func (r *receiver) prepare(ctx context.Context) (sdk.ReceiveRequest, error) {
 	facts, err := readFacts(ctx, r.server)
 	if err != nil {
@@ -21,6 +22,9 @@ func (r *receiver) prepare(ctx context.Context) (sdk.ReceiveRequest, error) {
 		return sdk.ReceiveRequest{}, sdk.Errorf(sdk.Invalid, "server %q has wal_level = minimal: set it to replica or logical and restart PostgreSQL", r.server.Name())
 	}
 	if err := r.checkCluster(ctx, facts); err != nil {
+		return sdk.ReceiveRequest{}, err
+	}
+	if err := r.checkSlot(ctx, facts); err != nil {
 		return sdk.ReceiveRequest{}, err
 	}
 	return sdk.ReceiveRequest{
@@ -70,6 +74,48 @@ func (r *receiver) checkCluster(ctx context.Context, facts postgres.Facts) error
 			"or give the other cluster a server block of its own", r.server.Name(), system.ID, identity.SystemID)
 	}
 	return nil
+}
+
+// checkSlot deals with a slot that no longer keeps WAL, because that became more
+// than max_slot_wal_keep_size. Some versions of PostgreSQL still stream from it,
+// and remove WAL all the same. With create_slot = "auto" it makes room for a new
+// one: what was not received may still be there.
+func (r *receiver) checkSlot(ctx context.Context, facts postgres.Facts) error {
+	if r.source.Slot == "" {
+		return nil
+	}
+	conn, err := r.server.ConnectWAL(ctx)
+	if err != nil {
+		return err
+	}
+	slot, err := conn.Slot(ctx, r.source.Slot)
+	if err = errors.Join(err, conn.Close()); err != nil {
+		if sdk.KindOf(err) == sdk.NotFound {
+			return nil
+		}
+		return err
+	}
+	switch {
+	case !slot.Lost():
+		return nil
+	case r.source.CreateSlot == "auto":
+		r.server.Logger.Warn("the server has removed WAL that the replication slot was to keep (max_slot_wal_keep_size): the slot is made anew", "slot", slot.Name)
+		_, err := DropSlot(ctx, r.server)
+		return err
+	}
+	next, err := newestReceived(r.server, facts.SegmentSize)
+	if err != nil {
+		return err
+	}
+	received := "no WAL was received yet"
+	if next != nil {
+		received = "WAL was received up to " + next.Name(facts.SegmentSize)
+	}
+	name := r.server.Name()
+	return sdk.Errorf(sdk.NotFound, "server %q: replication slot %q is lost: the server has removed WAL that the slot was to keep, because it became more than max_slot_wal_keep_size; "+
+		"%s, the server writes %s. Make the slot anew with 'barman receive-wal --drop-slot %s' and 'barman receive-wal --create-slot %s'. "+
+		"If 'barman receive-wal %s' then says that WAL is missing, run 'barman receive-wal --reset %s' and take a new backup",
+		name, slot.Name, received, wal.SegmentAt(facts.Timeline, facts.LSN, facts.SegmentSize).Name(facts.SegmentSize), name, name, name, name)
 }
 
 // askedThrough is the setting that leads to where WAL is asked about.

@@ -16,6 +16,7 @@ type Config struct {
 	Conninfo        sdk.Secret    `hcl:"conninfo,optional" doc:"Connection string for the replication protocol; the server's streaming_conninfo when left out."`
 	ApplicationName string        `hcl:"application_name,optional" default:"barman_receive_wal" doc:"The name that the server shows in pg_stat_replication and compares with synchronous_standby_names."`
 	StatusInterval  time.Duration `hcl:"status_interval,optional" default:"10s" doc:"How often received WAL is made durable and the server told of it, unless synchronous; keep it below the server's wal_sender_timeout."`
+	ReceiverTimeout time.Duration `hcl:"receiver_timeout,optional" default:"1m" doc:"How long the server may say nothing, though it was asked to halfway, before the connection counts as lost."`
 	Synchronous     *bool         `hcl:"synchronous,optional" doc:"Make WAL durable and report it as soon as it has come, so that the receiver can be a synchronous standby."`
 }
 
@@ -24,6 +25,12 @@ type Config struct {
 const (
 	minInterval = 100 * time.Millisecond
 	maxInterval = 50 * time.Second
+)
+
+// Limits of receiver_timeout: below, a busy network would pass for a broken one.
+const (
+	minTimeout = time.Second
+	maxTimeout = time.Hour
 )
 
 // Validate tells what the schema cannot.
@@ -44,6 +51,10 @@ func (c *Config) Validate() schema.Diagnostics {
 	if c.StatusInterval < minInterval || c.StatusInterval > maxInterval {
 		found = append(found, schema.Diagnostic{Path: "status_interval", Summary: "Interval out of range",
 			Detail: fmt.Sprintf("Choose from %s to %s, not %s.", minInterval, maxInterval, c.StatusInterval)})
+	}
+	if c.ReceiverTimeout < minTimeout || c.ReceiverTimeout > maxTimeout {
+		found = append(found, schema.Diagnostic{Path: "receiver_timeout", Summary: "Timeout out of range",
+			Detail: fmt.Sprintf("Choose from %s to %s, not %s.", minTimeout, maxTimeout, c.ReceiverTimeout)})
 	}
 	return found
 }

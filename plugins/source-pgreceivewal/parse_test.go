@@ -167,12 +167,12 @@ func TestHistoryOfAnotherServerIsRefused(t *testing.T) {
 }
 
 func TestConfigIsValidated(t *testing.T) {
-	config := &Config{Slot: "Bad-Slot", CreateSlot: "perhaps", StatusInterval: time.Hour}
+	config := &Config{Slot: "Bad-Slot", CreateSlot: "perhaps", StatusInterval: time.Hour, ReceiverTimeout: time.Millisecond}
 	var paths []string
 	for _, d := range config.Validate() {
 		paths = append(paths, d.Path)
 	}
-	if diff := cmp.Diff([]string{"slot", "create_slot", "status_interval"}, paths); diff != "" {
+	if diff := cmp.Diff([]string{"slot", "create_slot", "status_interval", "receiver_timeout"}, paths); diff != "" {
 		t.Error(diff)
 	}
 	if _, err := schema.Of(config); err != nil {

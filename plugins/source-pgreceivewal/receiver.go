@@ -34,6 +34,7 @@ type receiver struct {
 	current  *partial
 
 	heard      time.Time // when the server last said something
+	asked      bool      // to speak, since then
 	nextStatus time.Time
 }
 
@@ -122,7 +123,11 @@ func (r *receiver) receive(ctx context.Context) (kind byte, body []byte, err err
 		}
 	}
 	if !complete {
-		if err := r.stream.Await(earlier(r.nextStatus, r.heard.Add(r.silence))); err != nil {
+		patience := r.silence
+		if !r.asked {
+			patience /= 2
+		}
+		if err := r.stream.Await(earlier(r.nextStatus, r.heard.Add(patience))); err != nil {
 			return 0, nil, err
 		}
 	}
@@ -136,7 +141,7 @@ func (r *receiver) receive(ctx context.Context) (kind byte, body []byte, err err
 	if err != nil {
 		return 0, nil, err
 	}
-	r.heard = time.Now()
+	r.heard, r.asked = time.Now(), false
 	if !complete { // a message that has begun is waited for as long as the server may be silent
 		if err := r.stream.Await(r.heard.Add(r.silence)); err != nil {
 			return 0, nil, err
@@ -150,14 +155,17 @@ func (r *receiver) receive(ctx context.Context) (kind byte, body []byte, err err
 }
 
 // due flushes and reports when it is time, or, as a synchronous standby,
-// whenever all that has come is written.
+// whenever all that has come is written. A server that has long said nothing is
+// asked to speak.
 func (r *receiver) due(now time.Time, drained bool) error {
+	ask := now.Sub(r.heard) >= r.silence/2
 	switch {
-	case !now.Before(r.nextStatus):
+	case !now.Before(r.nextStatus), ask && !r.asked:
 		if err := r.flush(); err != nil {
 			return err
 		}
-		return r.sendStatus(now.Sub(r.heard) >= r.silence/2)
+		r.asked = ask
+		return r.sendStatus(ask)
 	case drained && r.synchronous && r.flushed < r.written:
 		if err := r.flush(); err != nil {
 			return err

@@ -2,13 +2,13 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -18,14 +18,10 @@ import (
 	"github.com/barman-go/barman/sdk/wal"
 )
 
-// silence is how long a server may say nothing; halfway it is asked to speak.
-const silence = time.Minute
-
 // Source receives WAL through the replication protocol.
 type Source struct {
-	server  sdk.Server
-	config  *Config
-	silence time.Duration
+	server sdk.Server
+	config *Config
 
 	mu       sync.Mutex
 	systemID string // of the server last received from
@@ -36,7 +32,7 @@ func Open(_ context.Context, server sdk.Server, config *Config) (sdk.WALSource, 
 	if err := config.Validate().Err(); err != nil {
 		return nil, sdk.Errorf(sdk.Invalid, "%w", err)
 	}
-	return &Source{server: server, config: config, silence: silence}, nil
+	return &Source{server: server, config: config}, nil
 }
 
 func (s *Source) conninfo() sdk.Secret {
@@ -85,16 +81,17 @@ func (s *Source) receive(ctx context.Context, request sdk.ReceiveRequest, report
 	if err := s.checkServer(ctx, conn, system, found, request); err != nil {
 		return err
 	}
-	from, err := s.begin(ctx, conn, system, found, request.SegmentSize)
+	at, err := s.begin(ctx, conn, system, found, request.SegmentSize)
 	if err != nil {
 		return err
 	}
+	at.directory = request.Directory
 	if report == nil {
 		report = func(sdk.WALProgress) {}
 	}
 	r := &receiver{
-		dir: dir, size: request.SegmentSize, report: report, interval: s.config.StatusInterval, silence: s.silence, synchronous: request.Synchronous,
-		timeline: from.Timeline, written: from.Start(request.SegmentSize), flushed: from.Start(request.SegmentSize),
+		dir: dir, size: request.SegmentSize, report: report, interval: s.config.StatusInterval, silence: s.config.ReceiverTimeout, synchronous: request.Synchronous,
+		timeline: at.from.Timeline, written: at.from.Start(request.SegmentSize), flushed: at.from.Start(request.SegmentSize),
 	}
 	if s.config.Synchronous != nil {
 		r.synchronous = *s.config.Synchronous
@@ -106,7 +103,8 @@ func (s *Source) receive(ctx context.Context, request sdk.ReceiveRequest, report
 	stream, err := conn.Stream(ctx, s.command(r), replication.StreamOptions{
 		Doing: "receive WAL",
 		Advise: func(e *pgconn.PgError) (sdk.ErrorKind, string, bool) {
-			return s.advise(e, r.timeline, r.written, r.current != nil)
+			at.from = wal.SegmentAt(r.timeline, r.written, r.size)
+			return s.advise(e, at, r.current != nil)
 		},
 	})
 	if err != nil {
@@ -156,31 +154,33 @@ func parseSegmentSize(text string) (wal.SegmentSize, error) {
 }
 
 // begin decides where to begin.
-func (s *Source) begin(ctx context.Context, conn *replication.Conn, system replication.System, found trace, size wal.SegmentSize) (wal.Segment, error) {
-	var slot slotState
+func (s *Source) begin(ctx context.Context, conn *replication.Conn, system replication.System, found trace, size wal.SegmentSize) (place, error) {
+	at := place{oldest: wal.SegmentAt(system.Timeline, system.Position, size), size: size}
 	if s.config.Slot != "" {
-		var err error
-		if slot, _, err = s.prepareSlot(ctx, conn); err != nil {
-			return wal.Segment{}, err
+		slot, _, err := s.prepareSlot(ctx, conn)
+		if err != nil {
+			return at, err
+		}
+		if slot.restart != 0 {
+			at.oldest = wal.SegmentAt(cmp.Or(slot.timeline, system.Timeline), slot.restart, size)
 		}
 	}
+	var err error
 	switch {
-	case found.found && found.next.Timeline > system.Timeline:
-		return wal.Segment{}, sdk.Errorf(sdk.Invalid, "%s: it is on timeline %d, the WAL received so far on timeline %d: "+
+	case !found.found:
+		at.from = at.oldest
+	case found.next.Timeline > system.Timeline:
+		err = sdk.Errorf(sdk.Invalid, "%s: it is on timeline %d, the WAL received so far on timeline %d: "+
 			"is it a server that was left behind by a failover?", conn, system.Timeline, found.next.Timeline)
-	case found.found && found.next.Timeline == system.Timeline && found.next.Start(size) > system.Position:
-		return wal.Segment{}, sdk.Errorf(sdk.Unavailable, "%s: WAL was received up to %s, the server itself is only at %s: a standby may catch up; "+
+	case found.next.Timeline < system.Timeline:
+		at.from, err = s.afterFork(ctx, conn, system, found.next, size)
+	case found.next.Start(size) > system.Position:
+		err = sdk.Errorf(sdk.Unavailable, "%s: WAL was received up to %s, the server itself is only at %s: a standby may catch up; "+
 			"if it cannot, this is not the server whose WAL is here: "+resetAndBackUpAgain, conn, found.next.Start(size), system.Position, s.server.Name)
-	case found.found && found.next.Timeline < system.Timeline:
-		return s.afterFork(ctx, conn, system, found.next, size)
-	case found.found:
-		return found.next, nil
-	case slot.restart != 0 && slot.timeline != 0:
-		return wal.SegmentAt(slot.timeline, slot.restart, size), nil
-	case slot.restart != 0:
-		return wal.SegmentAt(system.Timeline, slot.restart, size), nil
+	default:
+		at.from = found.next
 	}
-	return wal.SegmentAt(system.Timeline, system.Position, size), nil
+	return at, err
 }
 
 // afterFork decides where to begin on a server that has gone on to another

@@ -490,9 +490,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 
 func TestSilentServerIsUnavailable(t *testing.T) {
 	c := start(t, 15, nil)
-	source := open(t, serverOf(c), `{"status_interval": "100ms"}`)
-	source.silence = time.Second
-	r := receive(t, source, t.TempDir(), false)
+	r := receive(t, open(t, serverOf(c), `{"status_interval": "100ms", "receiver_timeout": "1s"}`), t.TempDir(), false)
 	c.Wait("SELECT count(*) > 0 FROM pg_stat_replication WHERE state = 'streaming'")
 	pid := pgtest.One[int32](c, "SELECT pid FROM pg_stat_replication")
 	if err := syscall.Kill(int(pid), syscall.SIGSTOP); err != nil {
