@@ -266,7 +266,7 @@ func TestRebuildRecordsWhatTheArchiveHas(t *testing.T) {
 		want := fillArchive(t, s)
 		path := filepath.Join(s.Layout().WALsDirectory, columns)
 		write(t, path, "garbage\n")
-		report, err := s.Rebuild(t.Context())
+		report, err := s.Rebuild(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -309,7 +309,7 @@ func TestRebuildStoppedHalfwayChangesNothing(t *testing.T) {
 	write(t, xlogPath(s), "old\n")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Rebuild(ctx); err == nil {
+	if _, err := s.Rebuild(ctx, nil); err == nil {
 		t.Error("no error")
 	}
 	if read(t, xlogPath(s)) != "old\n" {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
@@ -156,9 +158,13 @@ type RebuildReport struct {
 }
 
 // Rebuild replaces xlog.db by what the files of the archive say, in the order
-// of their names. It holds the index's lock meanwhile. The index is the old one
-// or the new one, whatever happens.
-func (s *Server) Rebuild(ctx context.Context) (report RebuildReport, err error) {
+// of their names. It holds the index's lock meanwhile; the caller keeps others
+// from archiving. The index is the old one or the new one, whatever happens. tell
+// is called with how many files were looked at; it may be nil.
+//
+// An archive without files whose index lists some is elsewhere than on this
+// machine: its index cannot be derived here, which is an error of kind Invalid.
+func (s *Server) Rebuild(ctx context.Context, tell func(files int)) (report RebuildReport, err error) {
 	lock, err := s.LockWait(ctx, LockXlogDB)
 	if err != nil {
 		return RebuildReport{}, err
@@ -168,11 +174,35 @@ func (s *Server) Rebuild(ctx context.Context) (report RebuildReport, err error) 
 	if err != nil {
 		return RebuildReport{}, err
 	}
-	return s.rebuild(ctx, path, columns, nil)
+	if err := s.derivable(path); err != nil {
+		return RebuildReport{}, err
+	}
+	if report, err = s.rebuild(ctx, path, columns, nil, tell); err != nil {
+		return RebuildReport{}, err
+	}
+	return report, s.wrapped(s.mark())
+}
+
+func (s *Server) derivable(path string) error {
+	for _, err := range s.WALFiles() {
+		return err
+	}
+	for _, err := range s.WALRecords() {
+		if err != nil && sdk.KindOf(err) == sdk.Corrupt {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return s.errorf(sdk.Invalid, "%s lists WAL files, and none is in %s: where the archive is not on this machine its index cannot be written anew. "+
+			"If the WAL is lost for good, remove the file first", path, s.layout.WALsDirectory)
+	}
+	return nil
 }
 
 // EnsureIndex builds xlog.db where there is none, so that it tells from then on
-// which files of the archive were recorded.
+// which files of the archive were recorded. An empty archive that must not be
+// empty is an error of kind Unavailable: its file system is not mounted.
 func (s *Server) EnsureIndex(ctx context.Context) (err error) {
 	lock, err := s.LockWait(ctx, LockXlogDB)
 	if err != nil {
@@ -184,23 +214,36 @@ func (s *Server) EnsureIndex(ctx context.Context) (err error) {
 		return err
 	}
 	found, err := exists(path)
+	if err == nil && !found {
+		err = s.missesArchive()
+	}
 	if err != nil {
 		return s.wrap(err)
 	}
-	if found {
+	if !found {
+		if err := s.rebuildWith(ctx, path, columns, nil); err != nil {
+			return err
+		}
+	}
+	return s.wrapped(s.mark())
+}
+
+// wrapped is wrap for an error that may be nil.
+func (s *Server) wrapped(err error) error {
+	if err == nil {
 		return nil
 	}
-	return s.rebuildWith(ctx, path, columns, nil)
+	return s.wrap(err)
 }
 
 // rebuildWith builds the index of an archive that has none, with the records
 // that are to be appended at its end and only there.
 func (s *Server) rebuildWith(ctx context.Context, path string, columns int, records []WALRecord) error {
-	_, err := s.rebuild(ctx, path, columns, records)
+	_, err := s.rebuild(ctx, path, columns, records, nil)
 	return err
 }
 
-func (s *Server) rebuild(ctx context.Context, path string, columns int, last []WALRecord) (RebuildReport, error) {
+func (s *Server) rebuild(ctx context.Context, path string, columns int, last []WALRecord, tell func(int)) (RebuildReport, error) {
 	failed := func(err error) (RebuildReport, error) {
 		return RebuildReport{}, s.errorf(kindOf(err), "rebuild %s: %w", path, err)
 	}
@@ -212,7 +255,7 @@ func (s *Server) rebuild(ctx context.Context, path string, columns int, last []W
 		return failed(err)
 	}
 	out := bufio.NewWriterSize(f, 64<<10)
-	report, err := s.writeRecords(ctx, out, columns, last)
+	report, err := s.writeRecords(ctx, out, columns, last, tell)
 	if err == nil {
 		err = out.Flush()
 	}
@@ -225,29 +268,43 @@ func (s *Server) rebuild(ctx context.Context, path string, columns int, last []W
 	return report, nil
 }
 
-func (s *Server) writeRecords(ctx context.Context, out *bufio.Writer, columns int, last []WALRecord) (RebuildReport, error) {
+func (s *Server) writeRecords(ctx context.Context, out *bufio.Writer, columns int, last []WALRecord, tell func(int)) (RebuildReport, error) {
 	var report RebuildReport
 	later := map[string]bool{}
 	for _, r := range last {
 		later[r.Name.String()] = true
 	}
+	seen := 0
+	var names []wal.Name
+	write := func() error {
+		records, err := s.recordsOf(ctx, names)
+		names = names[:0]
+		for _, record := range records {
+			if err == nil && record.Name.Kind != 0 {
+				err = writeRecord(out, record, columns)
+			}
+		}
+		if tell != nil {
+			tell(seen)
+		}
+		return err
+	}
 	for file, err := range s.walEntries("") {
 		if err = errors.Join(err, ctx.Err()); err != nil {
 			return report, err
 		}
-		if !report.count(file) || later[file.Name.String()] {
+		if seen++; report.count(file) && !later[file.Name.String()] {
+			names = append(names, file.Name)
+		}
+		if len(names) < recordsAtOnce {
 			continue
 		}
-		record, err := s.RecordOf(file.Name)
-		if sdk.KindOf(err) == sdk.NotFound {
-			continue
-		}
-		if err != nil {
+		if err := write(); err != nil {
 			return report, err
 		}
-		if err := writeRecord(out, record, columns); err != nil {
-			return report, err
-		}
+	}
+	if err := write(); err != nil {
+		return report, err
 	}
 	for _, r := range last {
 		if err := writeRecord(out, r, columns); err != nil {
@@ -255,6 +312,34 @@ func (s *Server) writeRecords(ctx context.Context, out *bufio.Writer, columns in
 		}
 	}
 	return report, nil
+}
+
+const (
+	// recordsAtOnce is how many files are looked at before their lines are written.
+	recordsAtOnce = 1024
+	// readers is how many of them are looked at side by side: where they are not in
+	// memory, each has to wait for the disk.
+	readers = 8
+)
+
+// recordsOf derives the records of files, in their order. That of a file that has
+// gone is the zero record.
+func (s *Server) recordsOf(ctx context.Context, names []wal.Name) ([]WALRecord, error) {
+	records := make([]WALRecord, len(names))
+	group, ctx := errgroup.WithContext(ctx)
+	for first := range min(readers, len(names)) {
+		group.Go(func() error {
+			for i := first; i < len(names); i += readers {
+				record, err := s.RecordOf(names[i])
+				if err = errors.Join(err, ctx.Err()); err != nil && sdk.KindOf(err) != sdk.NotFound {
+					return err
+				}
+				records[i] = record
+			}
+			return nil
+		})
+	}
+	return records, group.Wait()
 }
 
 // count classifies a file and reports whether it belongs in xlog.db.
