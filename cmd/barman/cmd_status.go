@@ -212,7 +212,7 @@ func (s *serverStatus) backups(c *config.Server, found listing) {
 // sinceLast adds the figures of the WAL since the last backup, its own included.
 func (s *serverStatus) sinceLast(w catalogue.WALStatistics) {
 	files, size := w.Count+w.UntilNextCount, w.Size+w.UntilNextSize
-	s.add("wal_since_last_backup", "WAL since the last backup", "%d files, %s", files, catalogue.PrettySize(size))
+	s.add("wal_since_last_backup", "WAL since the last backup", "%s, %s", plural(files, "file"), catalogue.PrettySize(size))
 	if rate := walRate(w); rate != "" {
 		s.add("wal_rate", "WAL rate since the last backup", "%s", rate)
 	}

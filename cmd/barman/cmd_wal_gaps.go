@@ -84,15 +84,15 @@ func (g walGaps) text(w io.Writer, s style) {
 	}
 	for _, gap := range g.Gaps {
 		fmt.Fprintf(w, "\t%s: %s..%s, %s, timeline %d, needed by %s\n",
-			s.bad("missing"), gap.First, gap.Last, segments(gap.Count), gap.Timeline, strings.Join(ids(gap.Backups), ", "))
+			s.bad("missing"), gap.First, gap.Last, plural(gap.Count, "segment"), gap.Timeline, strings.Join(ids(gap.Backups), ", "))
 	}
 	if len(g.Gaps) == 0 {
 		for _, checked := range g.Checked {
-			fmt.Fprintf(w, "\t%s: %s..%s, %s, timeline %d\n", s.good("complete"), checked.First, checked.Last, segments(checked.Count), checked.Timeline)
+			fmt.Fprintf(w, "\t%s: %s..%s, %s, timeline %d\n", s.good("complete"), checked.First, checked.Last, plural(checked.Count, "segment"), checked.Timeline)
 		}
 	}
 	if g.Streaming+g.Incoming > 0 {
-		fmt.Fprintf(w, "\twaiting to be archived: %s received, %s delivered by archive_command\n", segments(uint64(g.Streaming)), segments(uint64(g.Incoming)))
+		fmt.Fprintf(w, "\twaiting to be archived: %s received, %s delivered by archive_command\n", plural(g.Streaming, "segment"), plural(g.Incoming, "segment"))
 	}
 	for _, b := range g.Backups {
 		fmt.Fprintf(w, "\tbackup %s: %s\n", b.ID, reachText(b, s))
@@ -111,11 +111,12 @@ func reachText(b catalogue.Reach, s style) string {
 	return fmt.Sprintf("can be recovered to the newest WAL, %s on timeline %d", b.Until, b.UntilTimeline)
 }
 
-func segments(n uint64) string {
+// plural is "1 segment" or "2 segments".
+func plural[N int | uint64](n N, what string) string {
 	if n == 1 {
-		return "1 segment"
+		return "1 " + what
 	}
-	return fmt.Sprintf("%d segments", n)
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func ids(backups []catalogue.BackupID) []string {
