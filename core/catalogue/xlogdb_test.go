@@ -371,3 +371,48 @@ func BenchmarkWALRecords(b *testing.B) {
 		}
 	}
 }
+
+func TestNewLinesAreFoundWithoutReadingAllOfTheIndex(t *testing.T) {
+	s := newServer(t)
+	var index strings.Builder
+	const lines = 20_000
+	for i := range lines {
+		fmt.Fprintf(&index, "00000001%08X%08X\t16777216\t1767225600.0\tzstd\n", i>>8, i&255)
+	}
+	if err := os.WriteFile(xlogPath(s), []byte(index.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var recent []string
+	for record, err := range s.RecentRecords() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		recent = append(recent, record.Name.String())
+	}
+	last := fmt.Sprintf("00000001%08X%08X", (lines-1)>>8, (lines-1)&255)
+	if n := len(recent); n < 1000 || n > lines/2 || recent[n-1] != last {
+		t.Fatalf("%d lines are recent, the last is %q", n, recent[max(0, n-1)])
+	}
+	for name, want := range map[string]bool{
+		"000000010000000000000000": true, last: true, recent[0]: true, "000000010000FFFF00000000": false,
+	} {
+		if found, err := s.HasRecord(walName(t, name)); found != want || err != nil {
+			t.Errorf("%s: %v, %v", name, found, err)
+		}
+	}
+}
+
+func TestAnIndexOfWhatIsElsewhereIsNotRebuilt(t *testing.T) {
+	s := newServer(t)
+	const index = "000000010000000000000001\t16777216\t1767225600.0\tzstd\n"
+	path := xlogPath(s)
+	if err := os.WriteFile(path, []byte(index), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Rebuild(t.Context(), nil); sdk.KindOf(err) != sdk.Invalid {
+		t.Errorf("error %v", err)
+	}
+	if kept, err := os.ReadFile(path); err != nil || string(kept) != index {
+		t.Errorf("the index is now %q (%v)", kept, err)
+	}
+}

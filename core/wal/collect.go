@@ -76,8 +76,8 @@ func (r *run) collect() (*queue, error) {
 		q.directories = append(q.directories, &directory{path: layout.IncomingDirectory, origin: Incoming, left: config.IncomingBatchSize})
 	}
 	for _, d := range q.directories {
-		d.limited = d.left > 0
-		if err := d.fill(window); err != nil {
+		d.limited, d.window = d.left > 0, window
+		if err := d.fill(); err != nil {
 			return nil, err
 		}
 	}
@@ -146,6 +146,8 @@ type directory struct {
 	// limited tells that not more than left files are taken.
 	limited bool
 	left    int
+	// window is how many names are read at a time.
+	window int
 	// withoutCurrent leaves out the partial segments of the newest timeline: they
 	// are the receiver's. Just before it gives a finished segment its name there are
 	// two of them. Those of older timelines will not grow any more: the server went
@@ -164,7 +166,7 @@ func (d *directory) ready() (refilled bool, err error) {
 		d.names, d.more = nil, false
 	}
 	for len(d.names) == 0 && d.more {
-		if err := d.fill(window); err != nil {
+		if err := d.fill(); err != nil {
 			return false, err
 		}
 		refilled = true
@@ -172,10 +174,10 @@ func (d *directory) ready() (refilled bool, err error) {
 	return refilled, nil
 }
 
-// fill reads the next names, so many at the most.
-func (d *directory) fill(most int) error {
+// fill reads the next names.
+func (d *directory) fill() error {
 	var newest wal.Timeline
-	names, more, err := smallest(d.path, d.after, most, func(base string) {
+	names, more, err := smallest(d.path, d.after, d.window, func(base string) {
 		name, err := wal.ParseName(base)
 		if err == nil && (name.Kind == wal.KindSegment || name.Kind == wal.KindPartial) {
 			newest = max(newest, name.Timeline)
