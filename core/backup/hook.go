@@ -9,11 +9,11 @@ import (
 
 // hooks tells the server's hooks of the backup.
 func (r *run) hooks(ctx context.Context, phase sdk.HookPhase, cause error) error {
-	event := sdk.Event{Operation: "backup", Phase: phase, Values: map[string]string{
-		"BACKUP_ID":  string(r.backup.ID),
-		"BACKUP_DIR": r.server.Catalogue.Directory(r.backup.ID),
-		"STATUS":     string(r.backup.State),
-	}}
+	values, err := hooks.ForBackup(r.server, r.backup)
+	if err != nil {
+		return err
+	}
+	event := sdk.Event{Operation: "backup", Phase: phase, Values: values}
 	if cause != nil {
 		event.Error = cause.Error()
 	}

@@ -212,6 +212,15 @@ func (s *Server) metaInfoPath(id BackupID) string {
 	return filepath.Join(s.metaDirectory(), string(id)+infoSuffix)
 }
 
+// InfoPath returns where a backup's backup.info is.
+func (s *Server) InfoPath(id BackupID) (string, error) {
+	path, err := s.infoPathForReading(id)
+	if err != nil {
+		return "", s.wrap(err)
+	}
+	return path, nil
+}
+
 // infoPathForReading prefers meta/, where newer releases of Barman write and
 // leave the file in base/ as it was.
 func (s *Server) infoPathForReading(id BackupID) (string, error) {

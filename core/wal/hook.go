@@ -2,8 +2,8 @@ package wal
 
 import (
 	"context"
-	"strconv"
 
+	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/hooks"
 	"github.com/barman-go/barman/sdk"
 )
@@ -12,14 +12,7 @@ import (
 const operation = "archive"
 
 // hooked tells whether the server has hooks for archiving.
-func (r *run) hooked() bool {
-	for _, hook := range r.server.Config.Hooks {
-		if hook.Event == string(sdk.PhasePre)+"_"+operation || hook.Event == string(sdk.PhasePost)+"_"+operation {
-			return true
-		}
-	}
-	return false
-}
+func (r *run) hooked() bool { return hooks.Configured(r.server, operation) }
 
 // notifyBefore tells the hooks that a file is about to be archived. One that
 // objects ends the run.
@@ -37,13 +30,9 @@ func (r *run) notify(ctx context.Context, f *file, phase sdk.HookPhase, path str
 	if !r.hooked() {
 		return nil
 	}
-	event := sdk.Event{Operation: operation, Phase: phase, Values: map[string]string{
-		"SEGMENT":     f.base,
-		"FILE":        path,
-		"SIZE":        strconv.FormatInt(size, 10),
-		"TIMESTAMP":   strconv.FormatFloat(float64(f.info.ModTime().UnixMicro())/1e6, 'f', -1, 64),
-		"COMPRESSION": compression,
-	}}
+	event := sdk.Event{Operation: operation, Phase: phase, Values: hooks.ForWAL(path, catalogue.WALRecord{
+		Name: f.name, Size: size, ModTime: f.info.ModTime(), Compression: compression,
+	})}
 	if cause != nil {
 		event.Error = cause.Error()
 	}

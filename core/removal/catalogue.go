@@ -1,0 +1,122 @@
+package removal
+
+import (
+	"slices"
+
+	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/retention"
+	"github.com/barman-go/barman/core/server"
+)
+
+// stock is all that the catalogue knows of a server's backups.
+type stock struct {
+	backups []known // in ascending order of their IDs
+	damaged []catalogue.Entry
+}
+
+// known is a backup and what was noted of it.
+type known struct {
+	*catalogue.Backup
+	keep     string
+	deleting bool
+}
+
+func take(s *server.Server) (stock, error) {
+	var all stock
+	for entry, err := range s.Catalogue.Entries() {
+		if err != nil {
+			return stock{}, err
+		}
+		if entry.Backup == nil {
+			all.damaged = append(all.damaged, entry)
+			continue
+		}
+		keep, err := s.Catalogue.Annotation(entry.ID, catalogue.AnnotationKeep)
+		if err != nil {
+			return stock{}, err
+		}
+		begun, err := s.Catalogue.Annotation(entry.ID, catalogue.AnnotationDelete)
+		if err != nil {
+			return stock{}, err
+		}
+		all.backups = append(all.backups, known{Backup: entry.Backup, keep: keep, deleting: begun != ""})
+	}
+	return all, nil
+}
+
+func (a stock) find(id catalogue.BackupID) (known, bool) {
+	i := slices.IndexFunc(a.backups, func(b known) bool { return b.ID == id })
+	if i < 0 {
+		return known{}, false
+	}
+	return a.backups[i], true
+}
+
+// without are all backups but one.
+func (a stock) without(id catalogue.BackupID) []catalogue.Remaining {
+	var others []catalogue.Remaining
+	for _, b := range a.backups {
+		if b.ID != id {
+			others = append(others, catalogue.Remaining{Backup: b.Backup, Keep: b.keep})
+		}
+	}
+	return others
+}
+
+// remove forgets a backup.
+func (a *stock) remove(id catalogue.BackupID) {
+	a.backups = slices.DeleteFunc(a.backups, func(b known) bool { return b.ID == id })
+}
+
+// withDescendants are a backup and all that build on it, in the order in which
+// they can be deleted.
+func (a stock) withDescendants(b known) []known {
+	var order []known
+	for _, other := range a.backups {
+		if other.ParentID == b.ID && other.ID != b.ID {
+			order = append(order, a.withDescendants(other)...)
+		}
+	}
+	return append(order, b)
+}
+
+// root is the full backup that an incremental one builds on; empty for others,
+// and when a backup in between is missing.
+func (a stock) root(b known) catalogue.BackupID {
+	at := b
+	for at.ParentID != "" && at.ParentID < at.ID {
+		parent, found := a.find(at.ParentID)
+		if !found {
+			return at.ParentID
+		}
+		at = parent
+	}
+	if at.ID == b.ID {
+		return ""
+	}
+	return at.ID
+}
+
+// judged are the backups as a policy sees them.
+func (a stock) judged() []retention.Backup {
+	var all []retention.Backup
+	for _, b := range a.backups {
+		all = append(all, retention.Backup{
+			ID: string(b.ID), Done: b.State == catalogue.StateDone, End: b.EndTime, Keep: retention.Keep(b.keep), Root: string(a.root(b)),
+		})
+	}
+	return all
+}
+
+// redundant counts the backups that minimum_redundancy is about.
+func (a stock) redundant() int {
+	n := 0
+	for _, b := range a.backups {
+		if counts(b) {
+			n++
+		}
+	}
+	return n
+}
+
+func counts(b known) bool { return b.State == catalogue.StateDone && b.ParentID == "" }

@@ -1,0 +1,216 @@
+package removal
+
+import (
+	"context"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/hooks"
+	"github.com/barman-go/barman/core/pipeline"
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/wal"
+)
+
+// listedAtOnce bounds how many names of a backup's objects are held in memory.
+const listedAtOnce = 10_000
+
+// deleteData removes a backup's objects from all sinks. An optional sink that
+// fails keeps its copy.
+func (r *run) deleteData(ctx context.Context, id catalogue.BackupID) error {
+	for i, stage := range r.server.BackupLine().Sinks {
+		err := r.deleteFrom(ctx, stage, "base/"+string(id)+"/", i == 0)
+		if err != nil && stage.Optional && ctx.Err() == nil {
+			r.server.Logger.Warn("an optional sink keeps its copy of a backup that was deleted", "backup", id, "sink", stage.Name, "error", err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteFrom removes all objects below a prefix from one sink. In the first one,
+// where the catalogue is by default, the files of the catalogue stay: they go
+// last.
+func (r *run) deleteFrom(ctx context.Context, stage pipeline.Stage, prefix string, first bool) error {
+	sink, err := r.server.Engine.OpenSink(ctx, r.server.ForStages(), stage)
+	if err != nil {
+		return err
+	}
+	defer sink.Close()
+	stays := func(name string) bool {
+		rest := strings.TrimPrefix(name, prefix)
+		return first && (rest == "backup.info" || rest == catalogue.ReceiptsName || strings.HasPrefix(rest, "annotations"))
+	}
+	if !first {
+		// A copy that is not complete must not look as if it were.
+		if err := sink.Delete(ctx, []string{prefix + "backup.info"}); err != nil {
+			return err
+		}
+	}
+	for {
+		var names []string
+		for object, err := range sink.List(ctx, prefix) {
+			if err != nil {
+				return err
+			}
+			if stays(object.Name) {
+				continue
+			}
+			if names = append(names, object.Name); len(names) == listedAtOnce {
+				break
+			}
+		}
+		if len(names) == 0 {
+			return nil
+		}
+		// Files before the directories that hold them.
+		slices.Reverse(names)
+		if err := sink.Delete(ctx, names); err != nil {
+			return err
+		}
+	}
+}
+
+// archiveFolder is where the archive is in every sink.
+const archiveFolder = "wals/"
+
+// releasedFiles are the files of the archive that are released, by name, but for
+// those that would have gone with another backup of this run.
+func (r *run) releasedFiles(ctx context.Context, release catalogue.Release) ([]wal.Name, error) {
+	if release.Reason != "" {
+		return nil, nil
+	}
+	sink, err := r.server.Engine.OpenSink(ctx, r.server.ForStages(), r.server.WALLine().Sinks[0])
+	if err != nil {
+		return nil, err
+	}
+	defer sink.Close()
+	files, err := released(ctx, sink, release)
+	if err != nil {
+		return nil, err
+	}
+	files = slices.DeleteFunc(files, func(name wal.Name) bool { return r.previewed[name.String()] })
+	for _, name := range files {
+		r.previewed[name.String()] = true
+	}
+	return files, nil
+}
+
+func released(ctx context.Context, sink *pipeline.Sink, release catalogue.Release) ([]wal.Name, error) {
+	var files []wal.Name
+	for object, err := range sink.List(ctx, archiveFolder) {
+		if err != nil {
+			return nil, err
+		}
+		name, err := wal.ParseName(path.Base(object.Name))
+		if err == nil && object.Name == objectName(name) && release.Includes(name) {
+			files = append(files, name)
+		}
+	}
+	return files, nil
+}
+
+func objectName(name wal.Name) string { return path.Join(archiveFolder, name.HashDir(), name.String()) }
+
+// deleteWAL removes the files that are released. xlog.db forgets them first: it
+// must not list what is gone.
+func (r *run) deleteWAL(ctx context.Context, release catalogue.Release, deleted *Deleted) error {
+	if release.Reason != "" {
+		return nil
+	}
+	for i, stage := range r.server.WALLine().Sinks {
+		files, err := r.deleteWALFrom(ctx, stage, release, i == 0)
+		if i == 0 {
+			deleted.count(files)
+		}
+		if err != nil && stage.Optional && ctx.Err() == nil {
+			r.server.Logger.Warn("an optional sink keeps WAL that was deleted", "sink", stage.Name, "error", err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) deleteWALFrom(ctx context.Context, stage pipeline.Stage, release catalogue.Release, first bool) ([]wal.Name, error) {
+	sink, err := r.server.Engine.OpenSink(ctx, r.server.ForStages(), stage)
+	if err != nil {
+		return nil, err
+	}
+	defer sink.Close()
+	files, err := released(ctx, sink, release)
+	if err != nil {
+		return nil, err
+	}
+	if first {
+		files = r.agreed(ctx, files)
+		if err := r.server.Catalogue.ForgetWAL(ctx, among(files)); err != nil {
+			return nil, err
+		}
+	}
+	names := make([]string, len(files))
+	for i, name := range files {
+		names[i] = objectName(name)
+	}
+	err = sink.Delete(ctx, names)
+	if first {
+		r.notifyAfter(ctx, files, err)
+	}
+	return files, err
+}
+
+func among(files []wal.Name) func(wal.Name) bool {
+	gone := make(map[string]bool, len(files))
+	for _, name := range files {
+		gone[name.String()] = true
+	}
+	return func(name wal.Name) bool { return gone[name.String()] }
+}
+
+// walOperation is what hooks know deleting a WAL file as.
+const walOperation = "wal_delete"
+
+// agreed are the files that no hook objects to, which are told to the caller.
+func (r *run) agreed(ctx context.Context, files []wal.Name) []wal.Name {
+	hooked := hooks.Configured(r.server, walOperation)
+	return slices.DeleteFunc(files, func(name wal.Name) bool {
+		if hooked {
+			if err := hooks.Notify(ctx, r.server, r.walEvent(name, sdk.PhasePre)); err != nil {
+				r.server.Logger.Warn("a WAL file is not deleted, as a hook objects", "file", name, "error", err)
+				return true
+			}
+		}
+		if r.options.File != nil {
+			r.options.File(name)
+		}
+		return false
+	})
+}
+
+func (r *run) notifyAfter(ctx context.Context, files []wal.Name, cause error) {
+	if !hooks.Configured(r.server, walOperation) {
+		return
+	}
+	for _, name := range files {
+		event := r.walEvent(name, sdk.PhasePost)
+		if cause != nil {
+			event.Error = cause.Error()
+		}
+		// In this phase errors of hooks are logged where they happen.
+		_ = hooks.Notify(context.WithoutCancel(ctx), r.server, event)
+	}
+}
+
+func (r *run) walEvent(name wal.Name, phase sdk.HookPhase) sdk.Event {
+	record, err := r.server.Catalogue.RecordOf(name)
+	if err != nil {
+		record = catalogue.WALRecord{Name: name} // it is gone, or in a store elsewhere
+	}
+	return sdk.Event{Operation: walOperation, Phase: phase, Values: hooks.ForWAL(r.server.Catalogue.WALPath(name), record)}
+}
