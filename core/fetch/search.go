@@ -79,8 +79,9 @@ func (f *search) run(ctx context.Context) error {
 	return &MissingError{Name: f.request.Name.String(), Server: f.server.Name()}
 }
 
-// locations are in the order of Python Barman. A store elsewhere is asked last,
-// which proves as much as the second look into the archive does.
+// locations are in the order of Python Barman, but for copies of an unfinished
+// segment. A store elsewhere is asked last, which proves as much as the second
+// look into the archive does.
 func (f *search) locations() ([]location, error) {
 	name := f.request.Name
 	all := []location{{Archive, name}, {Incoming, name}, {Streaming, name}}
@@ -89,7 +90,7 @@ func (f *search) locations() ([]location, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, location{Streaming, partial}, location{Streaming, name}, location{Archive, partial}, location{Incoming, partial})
+		all = append(all, f.unfinished(name, partial)...)
 	}
 	return append(all, location{Archive, name}), nil
 }
