@@ -242,6 +242,9 @@ func TestGapsAreFoundAndTheirEffectIsTold(t *testing.T) {
 			A to 3: until 7 of 2, 7 missing
 			B to 3: until 7 of 2, 7 missing`},
 		{"two promotions within a segment", world{histories: "2: 1@6\n3: 1@6, 2@6", backups: backupA + " 1 2-3", archive: "1: 2-5\n2: 6\n3: 6-7"}, "A to 3: until 8 of 3, newest"},
+		{"history that contradicts itself", world{histories: "3: 1@8, 2@6", backups: backupA + " 1 2-3", archive: "1: 2-7\n3: 8-9"}, "A to 3: until 10 of 3, newest"},
+		{"WAL of a child from before it began", world{histories: "2: 1@6", backups: backupA + " 1 2-3", archive: "1: 2-4\n2: 5"}, "A to 1: until 5 of 1, newest"},
+		{"promotion behind a backup that is kept alone", world{histories: "2: 1@6", backups: backupA + " 1 2-3 alone", archive: "1: 2-3\n2: 6-7"}, "A to 1: until 4 of 1, newest"},
 		{"unrelated timeline", world{histories: "3: 2@4", backups: backupA + " 1 2-3", archive: "1: 2-4\n3: 4 6"}, "A to 1: until 5 of 1, newest"},
 
 		{"segments of 1 MB over a log boundary", world{size: mebibyte, backups: backupA + " 1 4090-4091", archive: "1: 4090-4094 4098-4099"}, `
@@ -284,6 +287,11 @@ func TestEmptyPartialAndMisplacedFilesAreNoSegments(t *testing.T) {
 	if err := os.Rename(segment(8), filepath.Join(s.Layout().WALsDirectory, filepath.Base(segment(8)))); err != nil {
 		t.Fatal(err)
 	}
+	other := filepath.Join(s.Layout().WALsDirectory, "0000000100000001", filepath.Base(segment(7)))
+	write(t, other, "x")
+	if err := os.Remove(segment(7)); err != nil {
+		t.Fatal(err)
+	}
 	// Lower case is the same segment.
 	if err := os.Rename(segment(9), filepath.Join(filepath.Dir(segment(9)), "00000001000000000000000a")); err != nil {
 		t.Fatal(err)
@@ -294,11 +302,11 @@ func TestEmptyPartialAndMisplacedFilesAreNoSegments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"1: 4-6 missed by [A]", "1: 8-9 missed by [A]", "A to 1: until 4 of 1, 4 missing"}
+	want := []string{"1: 4-9 missed by [A]", "A to 1: until 4 of 1, 4 missing"}
 	if diff := cmp.Diff(strings.Join(want, "\n"), told(c, wal.DefaultSegmentSize)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if c.Missing() != 5 || c.Streaming+c.Incoming != 0 {
+	if c.Missing() != 6 || c.Streaming+c.Incoming != 0 {
 		t.Errorf("%d missing, %d and %d waiting", c.Missing(), c.Streaming, c.Incoming)
 	}
 }
@@ -344,6 +352,10 @@ func TestATimelineWithoutItsHistoryIsNamed(t *testing.T) {
 	c, err := w.build(t).Continuity(ContinuityOptions{Timelines: w.timelines(t)})
 	if err != nil || !slices.Equal(c.NoHistory, []wal.Timeline{2}) {
 		t.Error(c.NoHistory, err)
+	}
+	w.backups = backupA + " 2 3-3"
+	if c, err := w.build(t).Continuity(ContinuityOptions{Timelines: w.timelines(t)}); err != nil || len(c.NoHistory) != 0 {
+		t.Error("no backup of an older timeline:", c.NoHistory, err)
 	}
 }
 
