@@ -11,6 +11,7 @@ import (
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/config"
+	"github.com/barman-go/barman/core/retention"
 )
 
 type listBackupsOptions struct{ minimal bool }
@@ -80,9 +81,21 @@ func (l backupList) text(w io.Writer, s style) {
 			if b.State == catalogue.StateWaitingForWALs {
 				fmt.Fprintf(w, " - %s", b.State)
 			}
+			if status := l.retentionStatus(b.ID); status != retention.Unjudged {
+				fmt.Fprintf(w, " - %s", status)
+			}
 			fmt.Fprintln(w)
 		}
 	}
+}
+
+// retentionStatus is the verdict on a backup, unless it is the usual one.
+func (l backupList) retentionStatus(id catalogue.BackupID) retention.Verdict {
+	verdict, judged := l.verdicts[id]
+	if !judged || verdict == retention.Valid {
+		return retention.Unjudged
+	}
+	return verdict
 }
 
 func quotedName(b *catalogue.Backup) string {
@@ -127,6 +140,6 @@ func (l backupList) item(entry catalogue.Entry) map[string]any {
 	item["size"], item["size_bytes"] = catalogue.PrettySize(l.size(b)), l.size(b)
 	until := l.wal[b.ID].UntilNextSize
 	item["wal_size"], item["wal_size_bytes"] = catalogue.PrettySize(until), until
-	item["retention_status"] = "-"
+	item["retention_status"] = l.retentionStatus(b.ID)
 	return item
 }

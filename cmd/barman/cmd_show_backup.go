@@ -7,6 +7,7 @@ import (
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/continuity"
+	"github.com/barman-go/barman/core/retention"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
@@ -51,6 +52,9 @@ func runShowBackup(ctx context.Context, a *app, name, reference string) error {
 		a.print().warn(err.Error())
 	}
 	shown := shownBackup{server: s.Name(), backup: b, wal: found.wal[b.ID], timelines: timelines.Reachable(b.Timeline, b.EndLSN)}
+	if !s.Config.Retention.Policy.IsZero() {
+		shown.verdict = found.verdicts[b.ID]
+	}
 	shown.previous, shown.next = found.neighbours(b.ID)
 	a.print().answer(shown)
 	return nil
@@ -62,5 +66,6 @@ type shownBackup struct {
 	backup         *catalogue.Backup
 	wal            catalogue.WALStatistics
 	previous, next catalogue.BackupID
-	timelines      []wal.Timeline // younger ones that it can be led to
+	timelines      []wal.Timeline    // younger ones that it can be led to
+	verdict        retention.Verdict // empty without a policy
 }

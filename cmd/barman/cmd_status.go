@@ -195,7 +195,11 @@ func (s *serverStatus) backups(c *config.Server, found listing) {
 		first, last = complete[len(complete)-1].ID, complete[0].ID
 	}
 	s.add("passive_node", "Passive node", "%s", boolean(false))
-	s.add("retention_policies", "Retention policies", "%s", retentionNotEnforced)
+	policy := retentionNotEnforced
+	if !c.Retention.Policy.IsZero() {
+		policy = fmt.Sprintf("enforced (mode: auto, retention: %s, WAL retention: MAIN)", c.Retention.Policy)
+	}
+	s.add("retention_policies", "Retention policies", "%s", policy)
 	s.add("backups_number", "No. of available backups", "%d", done)
 	s.add("first_backup", "First available backup", "%s", first)
 	s.add("last_backup", "Last available backup", "%s", last)

@@ -4,9 +4,12 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/barman-go/barman/core/backup"
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/removal"
+	"github.com/barman-go/barman/core/retention"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
 )
@@ -17,6 +20,8 @@ type listing struct {
 	entries []catalogue.Entry
 	// wal tells of the WAL between the backups.
 	wal map[catalogue.BackupID]catalogue.WALStatistics
+	// verdicts are what the retention policy says of the backups.
+	verdicts map[catalogue.BackupID]retention.Verdict
 	// damage is what could not be read, as an error of kind Corrupt. The rest is
 	// there nevertheless.
 	damage error
@@ -47,6 +52,9 @@ func readListing(s *server.Server) (listing, error) {
 			return l, err
 		}
 		damage = append(damage, err)
+	}
+	if l.verdicts, err = removal.Judge(s, time.Now()); err != nil {
+		return l, err
 	}
 	l.damage = errors.Join(damage...)
 	return l, nil

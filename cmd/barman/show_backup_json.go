@@ -30,7 +30,7 @@ func (b shownBackup) document() map[string]any {
 	shown["base_backup_information"] = b.baseDocument()
 	shown["wal_information"] = b.archiveDocument()
 	shown["catalog_information"] = map[string]any{
-		"retention_policy": retentionNotEnforced, "previous_backup": b.previousText(), "next_backup": b.nextText(),
+		"retention_policy": b.retentionText(), "previous_backup": b.previousText(), "next_backup": b.nextText(),
 	}
 	return map[string]any{b.server: shown}
 }

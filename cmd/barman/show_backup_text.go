@@ -153,7 +153,7 @@ func (b shownBackup) archive() section {
 
 func (b shownBackup) surroundings() section {
 	s := section{title: "Catalog information"}
-	s.add("Retention Policy", retentionNotEnforced)
+	s.add("Retention Policy", b.retentionText())
 	s.add("Previous Backup", b.previousText())
 	s.add("Next Backup", b.nextText())
 	return s
@@ -161,6 +161,14 @@ func (b shownBackup) surroundings() section {
 
 // retentionNotEnforced is what holds while no policy deletes anything.
 const retentionNotEnforced = "not enforced"
+
+// retentionText is what the policy says of the backup.
+func (b shownBackup) retentionText() string {
+	if b.verdict == "" {
+		return retentionNotEnforced
+	}
+	return string(b.verdict)
+}
 
 func (b shownBackup) previousText() string {
 	if b.previous == "" {
