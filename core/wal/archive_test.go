@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/wal"
 	"github.com/barman-go/barman/test/pgtest"
 )
 
@@ -103,6 +105,33 @@ func TestAThousandSegmentsAreArchived(t *testing.T) {
 	}
 	if left := s.files("streaming"); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
+	}
+}
+
+func TestTheLargestSegmentsAreArchived(t *testing.T) {
+	s := newSite(t, t.TempDir(), zstdLine)
+	const name, size = "000000010000000200000003", int64(wal.MaxSegmentSize)
+	header := segmentOf("000000010000000000000000", testSystemID, 1)[:wal.LongPageHeaderSize]
+	binary.LittleEndian.PutUint64(header[8:], 11<<30)
+	binary.LittleEndian.PutUint32(header[32:], uint32(size))
+	s.put("incoming", name, header)
+	path := filepath.Join(s.dir, "incoming", name)
+	for _, length := range []int64{size - 1, size, size + 1} {
+		if err := os.Truncate(path, length); err != nil {
+			t.Fatal(err)
+		}
+		if report := s.archive(); (report.Archived == 1) != (length == size) {
+			t.Errorf("%d bytes: %+v", length, report)
+		}
+		if length == size {
+			s.put("incoming", name, header)
+		}
+	}
+	if stored := tool(t, s.raw(name), "sh", "-c", "zstd -dc | wc -c"); strings.TrimSpace(string(stored)) != itoa(size) {
+		t.Errorf("%s bytes are stored", stored)
+	}
+	if aside := withSuffix(s.files("errors"), "unknown"); len(aside) != 1 {
+		t.Errorf("set aside: %q", aside)
 	}
 }
 
