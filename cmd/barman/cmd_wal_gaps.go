@@ -54,6 +54,9 @@ func runWALGaps(ctx context.Context, a *app, args []string) error {
 			a.print().warn(fmt.Sprintf("server %s: there is WAL of timeline %d, but not its history, file %s.history: no older backup can be led to it",
 				s.Name(), timeline, timeline))
 		}
+		if report.Lost() {
+			a.print().warn(fmt.Sprintf("server %s: %s", s.Name(), report))
+		}
 		a.print().answer(walGaps{server: s.Name(), Report: report})
 		gaps = gaps || len(report.Gaps) > 0
 		return err
@@ -147,6 +150,6 @@ func (g walGaps) document() map[string]any {
 	}
 	return map[string]any{g.server: map[string]any{
 		"gaps": gaps, "missing": g.Missing(), "checked": checked, "backups": backups,
-		"waiting": map[string]any{"streaming": g.Streaming, "incoming": g.Incoming},
+		"archived": g.Archived, "waiting": map[string]any{"streaming": g.Streaming, "incoming": g.Incoming},
 	}}
 }

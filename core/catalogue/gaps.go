@@ -60,9 +60,9 @@ type Continuity struct {
 	Gaps []Gap
 	// Backups are in ascending order.
 	Backups []Reach
-	// Streaming and Incoming are how many segments wait to be archived. They count
-	// as present.
-	Streaming, Incoming int
+	// Archived is how many segments the archive holds. Streaming and Incoming are how
+	// many wait to be archived; they count as present.
+	Archived, Streaming, Incoming int
 	// NoHistory are the timelines above 1 that WAL is archived of and whose history
 	// is not known: no backup of an older timeline can be led to them.
 	NoHistory []wal.Timeline
@@ -118,9 +118,9 @@ func (s *Server) Continuity(options ContinuityOptions) (Continuity, error) {
 		return Continuity{}, s.wrap(err)
 	}
 	if options.Indexed {
-		err = l.recorded(s)
+		c.Archived, err = l.recorded(s)
 	} else {
-		err = l.archived(s.layout.WALsDirectory)
+		c.Archived, err = l.archived(s.layout.WALsDirectory)
 	}
 	if err != nil {
 		return Continuity{}, s.wrap(err)
@@ -243,45 +243,51 @@ func (l *lookup) waiting(directory string) (int, error) {
 	return found, err
 }
 
-func (l *lookup) archived(directory string) error {
+// archived adds the segments of the archive, and counts them.
+func (l *lookup) archived(directory string) (int, error) {
 	names, err := readNames(directory)
 	if err != nil {
-		return err
+		return 0, err
 	}
+	found := 0
 	for _, hashDir := range names {
 		if !isHashDir(hashDir) {
 			continue
 		}
 		path := filepath.Join(directory, hashDir)
 		if err := checkHashDir(path); err != nil {
-			return err
+			return 0, err
 		}
 		err := eachFile(path, func(name wal.Name) error {
 			if name.Kind != wal.KindSegment || name.HashDir() != hashDir {
 				return nil
 			}
+			found++
 			return l.add(name)
 		})
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return found, nil
 }
 
-func (l *lookup) recorded(s *Server) error {
+// recorded is archived by the index.
+func (l *lookup) recorded(s *Server) (int, error) {
+	found := 0
 	for record, err := range s.WALRecords() {
 		if err != nil && sdk.KindOf(err) != sdk.Corrupt {
-			return err
+			return 0, err
 		}
 		if err != nil || record.Name.Kind != wal.KindSegment {
 			continue
 		}
+		found++
 		if err := l.add(record.Name); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return found, nil
 }
 
 // eachFile calls do for the WAL files of a directory, in any order. A file that

@@ -175,6 +175,8 @@ func (c *checker) continuity(ctx context.Context) postgres.Check {
 	switch {
 	case err != nil && len(report.Backups) == 0: // else it is about a damaged backup, of which another row tells
 		row.Hint = strings.ReplaceAll(err.Error(), "\n", "; ")
+	case report.Lost():
+		row.Hint = report.String()
 	case len(report.Gaps) > 0:
 		row.Hint = fmt.Sprintf("%s: 'barman wal-gaps %s' tells which backups are affected", report, c.server.Name())
 	default:

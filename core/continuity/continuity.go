@@ -97,9 +97,15 @@ func fetched(ctx context.Context, s *server.Server, name wal.Name) ([]wal.Histor
 	return entries, nil
 }
 
+// Lost tells whether WAL is missing because the archive is empty: more likely it
+// is not there than all of it was lost.
+func (r Report) Lost() bool { return len(r.Gaps) > 0 && r.Archived == 0 }
+
 // String sums up the gaps in a line.
 func (r Report) String() string {
 	switch {
+	case r.Lost():
+		return "the archive holds no WAL at all: is its file system mounted?"
 	case len(r.Gaps) > 1:
 		return fmt.Sprintf("%d segments are missing in %d gaps, the first is %s", r.Missing(), len(r.Gaps), r.Gaps[0].First)
 	case len(r.Gaps) == 1 && r.Missing() > 1:
