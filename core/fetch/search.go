@@ -27,7 +27,6 @@ const (
 
 	archiveFolder = "wals"     // of every sink
 	compressor    = "compress" // the transform whose formats are read without it
-	localSink     = "posix"    // the sink that stores where the catalogue looks
 	partialSuffix = ".partial"
 )
 
@@ -60,7 +59,7 @@ func (f *search) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if f.storeIsElsewhere() {
+	if f.server.WALStoredElsewhere() {
 		for _, l := range locations {
 			if l.place != Archive {
 				continue
@@ -107,13 +106,6 @@ func (f *search) path(l location) string {
 	return f.server.Catalogue.WALPath(l.name)
 }
 
-// storeIsElsewhere tells whether the first sink, which is read from, stores
-// elsewhere than where the catalogue looks.
-func (f *search) storeIsElsewhere() bool {
-	first := f.server.Config.WAL.Sinks[0]
-	return first.Name != localSink || first.Has("path")
-}
-
 // archiveIsThere refuses to take a directory that is not there, as of a file
 // system that is not mounted, for an empty archive.
 func (f *search) archiveIsThere() error {
@@ -144,7 +136,7 @@ func (f *search) try(ctx context.Context, l location) (found bool, err error) {
 	switch {
 	case errors.Is(finding, errNothingYet):
 		return false, nil
-	case errors.As(finding, &unrecognised) && l.place == Archive && f.transformed() && !f.storeIsElsewhere():
+	case errors.As(finding, &unrecognised) && l.place == Archive && f.transformed() && !f.server.WALStoredElsewhere():
 		return f.fromStore(ctx, l)
 	case finding != nil:
 		f.pass(finding)

@@ -131,7 +131,7 @@ func (p *presence) has(ctx context.Context, name wal.Name) (bool, error) {
 			return false, err
 		}
 	}
-	if !p.storeIsElsewhere() {
+	if !p.server.WALStoredElsewhere() {
 		return false, p.archiveIsThere()
 	}
 	prefix := path.Join(archiveFolder, name.HashDir()) + "/"
