@@ -171,6 +171,9 @@ type needingBackup struct {
 }
 
 func (s *Server) needs(b *Backup) (needingBackup, error) {
+	if _, err := b.Segments(); err != nil { // begin and end contradict each other
+		return needingBackup{}, s.wrap(err)
+	}
 	begin, err := b.BeginSegment()
 	if err != nil {
 		return needingBackup{}, s.wrap(err)

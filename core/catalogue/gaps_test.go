@@ -340,8 +340,12 @@ func TestDamagedBackupsHideNoGaps(t *testing.T) {
 	w := world{backups: backupA + " 1 2-2", archive: "1: 2 4"}
 	s := w.build(t)
 	write(t, filepath.Join(s.Directory(backupB), infoName), "nonsense\n")
+	backwards := &Backup{ID: backupC, State: StateDone, Server: "main", BeginWAL: "000000010000000000000003", EndWAL: "000000010000000000000002"}
+	if err := s.Save(backwards); err != nil {
+		t.Fatal(err)
+	}
 	c, err := s.Continuity(ContinuityOptions{})
-	wantKind(t, err, sdk.Corrupt, backupB)
+	wantKind(t, err, sdk.Corrupt, backupB, backupC)
 	if len(c.Gaps) != 1 {
 		t.Errorf("%+v", c)
 	}
