@@ -8,6 +8,7 @@ import (
 
 	"github.com/barman-go/barman/core/backup"
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/removal"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/core/wal"
 	"github.com/barman-go/barman/sdk"
@@ -89,6 +90,7 @@ func serve(ctx context.Context, s *server.Server, spawn Spawn) Result {
 		result.receive(ctx, s, spawn),
 		result.archive(s, spawn),
 		backup.Reap(s),
+		result.retain(s, spawn),
 		lock.Release(),
 	)
 	return result
@@ -160,9 +162,30 @@ func (r *Result) archive(s *server.Server, spawn Spawn) error {
 	return r.start(s, spawn, catalogue.LockArchiveWAL, last)
 }
 
-// start runs a command, which is named after the lock that it takes, and tells
-// what the last one said that has ended.
-func (r *Result) start(s *server.Server, spawn Spawn, command string, last *record) error {
+// retain starts what enforces the retention policy, if there is something to
+// delete.
+func (r *Result) retain(s *server.Server, spawn Spawn) error {
+	due, err := removal.Due(s, time.Now())
+	if err != nil || !due {
+		return err
+	}
+	last, err := openRecord(s, enforcement)
+	if err != nil {
+		return err
+	}
+	defer last.file.Close() // a process that was started has its own
+	if last.alive {
+		return nil
+	}
+	return r.start(s, spawn, enforcement, last, "--enforce")
+}
+
+// enforcement is the command that deletes obsolete backups.
+const enforcement = "retention"
+
+// start runs a command with options, and tells what the last one said that has
+// ended.
+func (r *Result) start(s *server.Server, spawn Spawn, command string, last *record, options ...string) error {
 	if last.said != "" {
 		r.Ended = append(r.Ended, Ended{Command: command, Said: last.said})
 		s.Logger.Info(command+" has ended", "said", last.said)
@@ -170,7 +193,8 @@ func (r *Result) start(s *server.Server, spawn Spawn, command string, last *reco
 	if err := last.begin(settingsOf(s)); err != nil {
 		return fmt.Errorf("start %s: %w", command, err)
 	}
-	if err := spawn(last.file, command, s.Name()); err != nil {
+	args := append([]string{command, s.Name()}, options...)
+	if err := spawn(last.file, args...); err != nil {
 		return fmt.Errorf("start %s: %w", command, err)
 	}
 	r.Started = append(r.Started, command)

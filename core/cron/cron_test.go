@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -357,5 +358,44 @@ func TestAnInactiveServersReceiverIsLeftAloneAndTold(t *testing.T) {
 	results, err := Run(t.Context(), servers, r.spawn)
 	if err != nil || len(r.commands) > 0 || !strings.Contains(results[0].Skipped, "receive-wal --stop c") {
 		t.Errorf("%+v, %q, %v", results, r.commands, err)
+	}
+}
+
+func TestThePolicyIsEnforcedWhenSomethingIsObsolete(t *testing.T) {
+	_, servers := configured(t, map[string]string{"a": delivers + "\nretention {\n policy = \"REDUNDANCY 1\"\n}"})
+	complete := func(at time.Time) *catalogue.Backup {
+		b, err := servers[0].Catalogue.Create(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.State, b.EndTime = catalogue.StateDone, at
+		if err := servers[0].Catalogue.Save(b); err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	const enforce = "retention a --enforce"
+	first := complete(time.Now().Add(-time.Hour))
+	var r recorder
+	if _, err := Run(t.Context(), servers, r.spawn); err != nil || slices.Contains(r.commands, enforce) {
+		t.Errorf("%q, %v", r.commands, err)
+	}
+	complete(time.Now())
+	if _, err := Run(t.Context(), servers, r.spawn); err != nil || !slices.Contains(r.commands, enforce) {
+		t.Errorf("%q, %v", r.commands, err)
+	}
+	// What is kept is not obsolete, but a deletion that has begun goes on.
+	if err := servers[0].Catalogue.Annotate(first.ID, catalogue.AnnotationKeep, catalogue.KeepFull); err != nil {
+		t.Fatal(err)
+	}
+	r = recorder{}
+	if _, err := Run(t.Context(), servers, r.spawn); err != nil || slices.Contains(r.commands, enforce) {
+		t.Errorf("%q, %v", r.commands, err)
+	}
+	if err := servers[0].Catalogue.Annotate(first.ID, catalogue.AnnotationDelete, catalogue.Deleting); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), servers, r.spawn); err != nil || !slices.Contains(r.commands, enforce) {
+		t.Errorf("%q, %v", r.commands, err)
 	}
 }

@@ -3,6 +3,7 @@ package removal
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
@@ -29,6 +30,16 @@ func (a stock) judge(s *server.Server, now time.Time) map[catalogue.BackupID]ret
 	return verdicts
 }
 
+// Due tells whether Enforce has something to delete now.
+func Due(s *server.Server, now time.Time) (bool, error) {
+	all, err := take(s)
+	if err != nil {
+		return false, err
+	}
+	verdicts := all.judge(s, now)
+	return slices.ContainsFunc(all.backups, func(b known) bool { return b.deleting || verdicts[b.ID] == retention.Obsolete }), nil
+}
+
 // Enforce deletes the backups that the server's retention policy calls obsolete,
 // the oldest first, and those whose deletion was begun by an earlier run. One
 // that cannot be deleted is no obstacle to the others: the error tells of it.
@@ -43,7 +54,7 @@ func Enforce(ctx context.Context, s *server.Server, options Options) ([]Deleted,
 		}
 		verdicts := r.stock.judge(s, time.Now())
 		var errs []error
-		for _, b := range append([]known(nil), r.stock.backups...) {
+		for _, b := range slices.Clone(r.stock.backups) {
 			if _, left := r.stock.find(b.ID); !left || !b.deleting && verdicts[b.ID] != retention.Obsolete {
 				continue
 			}
