@@ -109,7 +109,8 @@ func (s *SSHD) makeKeys(dir string) {
 
 func (s *SSHD) configure(dir, ssh string, o SSHDOptions) {
 	s.t.Helper()
-	env := []string{"PATH=" + strings.Join(append(o.Path, "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"), ":")}
+	// A bash that believes to be within another one leaves the real user's .bashrc alone, which may do anything, and slowly.
+	env := []string{"SHLVL=1", "PATH=" + strings.Join(append(o.Path, "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"), ":")}
 	for name, value := range o.Env {
 		env = append(env, name+"="+value)
 	}
