@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -108,27 +107,15 @@ type replicationStatus struct {
 	clients []postgres.Client
 }
 
-func (r *replicationStatus) read(ctx context.Context, connect func(context.Context) (*postgres.Conn, error)) (err error) {
-	conn, err := connect(ctx)
-	if err != nil {
+func (r *replicationStatus) read(ctx context.Context, connect func(context.Context) (*postgres.Conn, error)) error {
+	return askPostgreSQL(ctx, connect, func(conn *postgres.Conn, facts postgres.Facts) (err error) {
+		r.standby, r.lsn = facts.InRecovery, facts.LSN
+		r.clients, err = conn.Clients(ctx)
+		r.clients = slices.DeleteFunc(r.clients, func(c postgres.Client) bool {
+			return r.options.target == clientsHotStandby && !c.Standby() || r.options.target == clientsWALStreamer && c.Standby()
+		})
 		return err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	facts, err := conn.Facts(ctx)
-	if err == nil {
-		err = facts.Supported()
-	}
-	if err != nil {
-		return err
-	}
-	r.standby, r.lsn = facts.InRecovery, facts.LSN
-	if r.clients, err = conn.Clients(ctx); err != nil {
-		return err
-	}
-	r.clients = slices.DeleteFunc(r.clients, func(c postgres.Client) bool {
-		return r.options.target == clientsHotStandby && !c.Standby() || r.options.target == clientsWALStreamer && c.Standby()
 	})
-	return nil
 }
 
 func (r replicationStatus) title() string {

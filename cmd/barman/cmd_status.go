@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,29 +105,18 @@ func (s *serverStatus) about(c *config.Server) {
 // postgreSQL adds what PostgreSQL says; what it does not say has no row. The
 // error is why it could not be asked.
 func (s *serverStatus) postgreSQL(ctx context.Context, of *server.Server) error {
-	err := s.ask(ctx, of)
+	err := askPostgreSQL(ctx, of.Connect, func(conn *postgres.Conn, facts postgres.Facts) error { return s.facts(ctx, conn, facts) })
 	if err == nil {
 		return nil
 	}
-	if len(s.rows) > 0 && s.rows[len(s.rows)-1].key == "disabled" {
+	if !slices.ContainsFunc(s.rows, func(r statusRow) bool { return r.key == "pg_version" }) {
 		s.add("pg_version", "PostgreSQL version", "FAILED trying to get PostgreSQL version")
 	}
 	return fmt.Errorf("server %s: %w", of.Name(), err)
 }
 
-func (s *serverStatus) ask(ctx context.Context, of *server.Server) (err error) {
-	conn, err := of.Connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	facts, err := conn.Facts(ctx)
-	if err == nil {
-		err = facts.Supported()
-	}
-	if err != nil {
-		return err
-	}
+// facts adds what PostgreSQL says of itself.
+func (s *serverStatus) facts(ctx context.Context, conn *postgres.Conn, facts postgres.Facts) error {
 	version, _, _ := strings.Cut(facts.Version, " ")
 	s.add("pg_version", "PostgreSQL version", "%s", version)
 	state := "in production"
@@ -148,6 +139,10 @@ func (s *serverStatus) ask(ctx context.Context, of *server.Server) (err error) {
 	return s.archiver(ctx, conn, facts)
 }
 
+// secretsIn finds what Barman masks in whatever it prints: the value behind
+// "password=".
+var secretsIn = regexp.MustCompile(`(?i)(password=)('[^']*'|"[^"]*"|[^\s'"]+)`)
+
 // archiver adds what PostgreSQL says of its own archiver.
 func (s *serverStatus) archiver(ctx context.Context, conn *postgres.Conn, facts postgres.Facts) error {
 	a, err := conn.Archiver(ctx)
@@ -157,7 +152,7 @@ func (s *serverStatus) archiver(ctx context.Context, conn *postgres.Conn, facts 
 	if facts.ArchiveLibrary != "" {
 		s.add("archive_library", "PostgreSQL 'archive_library' setting", "%s", facts.ArchiveLibrary)
 	} else {
-		s.add("archive_command", "PostgreSQL 'archive_command' setting", "%s", facts.ArchiveCommand)
+		s.add("archive_command", "PostgreSQL 'archive_command' setting", "%s", secretsIn.ReplaceAllString(facts.ArchiveCommand, "${1}*REDACTED*"))
 	}
 	last := "No WAL segment shipped yet"
 	if a.LastArchived != "" && a.ArchivedAt != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -95,24 +94,18 @@ func (a *app) switchWAL(ctx context.Context, o switchWALOptions, configured *con
 
 // do makes the switch, unless the server is a standby.
 func (o switchWALOptions) do(ctx context.Context, s *server.Server) (done postgres.Switch, standby bool, err error) {
-	conn, err := s.Connect(ctx)
-	if err != nil {
-		return done, false, err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	facts, err := conn.Facts(ctx)
-	if err == nil {
-		err = facts.Supported()
-	}
-	if err != nil || facts.InRecovery {
-		return done, facts.InRecovery, err
-	}
-	if o.force {
-		done, err = conn.ForceSwitch(ctx)
-	} else {
-		done, err = conn.SwitchWAL(ctx)
-	}
-	return done, false, err
+	err = askPostgreSQL(ctx, s.Connect, func(conn *postgres.Conn, facts postgres.Facts) (err error) {
+		switch {
+		case facts.InRecovery:
+			standby = true
+		case o.force:
+			done, err = conn.ForceSwitch(ctx)
+		default:
+			done, err = conn.SwitchWAL(ctx)
+		}
+		return err
+	})
+	return done, standby, err
 }
 
 // awaitWAL archives WAL until a file is in the archive, and prints what was
