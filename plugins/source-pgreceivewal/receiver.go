@@ -18,6 +18,11 @@ import (
 // goodbye is how long an orderly end of the connection may take.
 const goodbye = 5 * time.Second
 
+// reportEvery is how often a report goes out that tells of no finished file. A
+// synchronous receiver flushes hundreds of times a second, and a report is a
+// message to another process.
+const reportEvery = time.Second
+
 // receiver writes a stream of WAL into a directory.
 type receiver struct {
 	stream      *replication.Stream
@@ -35,6 +40,9 @@ type receiver struct {
 
 	heard      time.Time // when the server last said something
 	asked      bool      // to speak, since then
+	bound      time.Time // of the next read
+	reported   time.Time // when report was last called
+	told       wal.LSN   // what it was told
 	nextStatus time.Time
 }
 
@@ -44,6 +52,9 @@ func (r *receiver) follow(ctx context.Context, command func() string) (err error
 	defer func() {
 		if flushed := r.leaveSegment(); flushed != nil {
 			err = errors.Join(err, flushed)
+		}
+		if r.told < r.flushed {
+			r.tell("")
 		}
 	}()
 	for {
@@ -69,7 +80,8 @@ type successor struct {
 // receiveTimeline receives one timeline. Without a successor and without an
 // error ctx has ended.
 func (r *receiver) receiveTimeline(ctx context.Context) (*successor, error) {
-	if err := r.stream.Await(time.Now().Add(r.silence)); err != nil {
+	r.bound = time.Now().Add(r.silence)
+	if err := r.stream.Await(r.bound); err != nil {
 		return nil, err
 	}
 	kind, _, err := r.stream.Next()
@@ -90,7 +102,7 @@ func (r *receiver) receiveTimeline(ctx context.Context) (*successor, error) {
 	if err := r.sendStatus(false); err != nil {
 		return nil, err
 	}
-	r.report(sdk.WALProgress{Timeline: r.timeline, Flushed: r.flushed})
+	r.tell("")
 	for {
 		kind, body, err := r.receive(ctx)
 		if err == nil && kind == replication.CopyData {
@@ -127,7 +139,7 @@ func (r *receiver) receive(ctx context.Context) (kind byte, body []byte, err err
 		if !r.asked {
 			patience /= 2
 		}
-		if err := r.stream.Await(earlier(r.nextStatus, r.heard.Add(patience))); err != nil {
+		if err := r.await(earlier(r.nextStatus, r.heard.Add(patience))); err != nil {
 			return 0, nil, err
 		}
 	}
@@ -142,16 +154,30 @@ func (r *receiver) receive(ctx context.Context) (kind byte, body []byte, err err
 		return 0, nil, err
 	}
 	r.heard, r.asked = time.Now(), false
-	if !complete { // a message that has begun is waited for as long as the server may be silent
-		if err := r.stream.Await(r.heard.Add(r.silence)); err != nil {
+	for {
+		body, err = r.stream.Body()
+		if !errors.Is(err, os.ErrDeadlineExceeded) || ctx.Err() != nil {
+			return kind, body, err
+		}
+		// A message that has begun is waited for as long as the server may be silent.
+		if time.Since(r.heard) >= r.silence {
+			return 0, nil, r.silent()
+		}
+		if err := r.await(r.heard.Add(r.silence)); err != nil {
 			return 0, nil, err
 		}
 	}
-	body, err = r.stream.Body()
-	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
-		err = r.silent()
+}
+
+// await bounds how long the next reads may wait. A bound that is earlier stays:
+// whoever meets it looks at the clock and waits again, and setting one for every
+// message costs more than that.
+func (r *receiver) await(until time.Time) error {
+	if r.bound.After(time.Now()) && !r.bound.After(until) {
+		return nil
 	}
-	return kind, body, err
+	r.bound = until
+	return r.stream.Await(until)
 }
 
 // due flushes and reports when it is time, or, as a synchronous standby,
@@ -255,7 +281,7 @@ func (r *receiver) finishSegment() error {
 		return err
 	}
 	r.flushed = r.written
-	r.report(sdk.WALProgress{Timeline: r.timeline, Flushed: r.flushed, Finished: done.name()})
+	r.tell(done.name())
 	return r.sendStatus(false)
 }
 
@@ -269,8 +295,16 @@ func (r *receiver) flush() error {
 		return err
 	}
 	r.flushed = r.written
-	r.report(sdk.WALProgress{Timeline: r.timeline, Flushed: r.flushed})
+	if time.Since(r.reported) >= reportEvery {
+		r.tell("")
+	}
 	return nil
+}
+
+// tell reports what is durable, and the file that was finished, if one was.
+func (r *receiver) tell(finished string) {
+	r.report(sdk.WALProgress{Timeline: r.timeline, Flushed: r.flushed, Finished: finished})
+	r.reported, r.told = time.Now(), r.flushed
 }
 
 // abandon lets go of a file that must not be synced again.
@@ -417,6 +451,6 @@ func (r *receiver) keepHistory(rows []replication.Row) error {
 	if err := storeHistory(r.dir, r.timeline, content); err != nil {
 		return err
 	}
-	r.report(sdk.WALProgress{Timeline: r.timeline, Flushed: r.flushed, Finished: historyName(r.timeline)})
+	r.tell(historyName(r.timeline))
 	return nil
 }

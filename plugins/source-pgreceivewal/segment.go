@@ -78,14 +78,21 @@ func (p *partial) write(data []byte, offset int64) error {
 	return nil
 }
 
-// sync makes what was written durable. After an error the file must not be
+// sync makes what was written durable, but not when it was: the time in the
+// inode would cost another write, to the journal. After an error the file must not be
 // trusted: the kernel may have dropped pages, and a second fsync would not say
 // so. Receiving then begins anew and writes them again.
 func (p *partial) sync() error {
-	if err := p.file.Sync(); err != nil {
-		return fmt.Errorf("fsync %s: %w", p.file.Name(), outOfSpace(err))
+	for {
+		err := syscall.Fdatasync(int(p.file.Fd()))
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("fsync %s: %w", p.file.Name(), outOfSpace(err))
+		}
+		return nil
 	}
-	return nil
 }
 
 func (p *partial) close() error { return p.file.Close() }
