@@ -113,8 +113,21 @@ func (r Request) ensurePrefetcher(s spool, size wal.SegmentSize) error {
 	if err != nil || s.has(next) || s.locked() || s.failedLately() {
 		return err
 	}
-	return r.Prefetch(PrefetchRequest{Source: r.Source, Spool: s.path, Next: next, Ahead: r.Ahead})
+	if err := r.Prefetch(PrefetchRequest{Source: r.Source, Spool: s.path, Next: next, Ahead: r.Ahead}); err != nil {
+		return err
+	}
+	// PostgreSQL may ask for the next one at once. Unless it can be seen then that it
+	// is on its way, the prefetcher is overtaken.
+	for begun := time.Now(); time.Since(begun) < promiseTime; time.Sleep(time.Millisecond) {
+		if there, _ := s.arriving(next); there || s.has(next) {
+			break
+		}
+	}
+	return nil
 }
+
+// promiseTime is how long a prefetcher may take to begin.
+const promiseTime = 200 * time.Millisecond
 
 func successor(name wal.Name, size wal.SegmentSize) (wal.Name, error) {
 	segment, err := name.Segment(size)
