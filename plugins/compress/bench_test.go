@@ -29,11 +29,11 @@ func benchmarkData(b *testing.B) []byte {
 func BenchmarkEncode(b *testing.B) {
 	data := benchmarkData(b)
 	for _, config := range []Config{
-		{Codec: "zstd"}, {Codec: "zstd", Level: ptr(1)}, {Codec: "lz4"}, {Codec: "gzip", Level: ptr(1)},
+		{Codec: "zstd"}, {Codec: "zstd", Level: "1"}, {Codec: "lz4"}, {Codec: "gzip", Level: "1"}, {Codec: "gzip"}, {Codec: "snappy"}, {Codec: "bzip2"}, {Codec: "xz"},
 	} {
 		for _, workers := range []int{1, 2} {
 			config.Workers = &workers
-			b.Run(fmt.Sprintf("%s-%d/workers=%d", config.Codec, config.level(), workers), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%s-%d/workers=%d", config.Codec, config.level().Number(config.Codec), workers), func(b *testing.B) {
 				c := start(b, config)
 				b.SetBytes(int64(len(data)))
 				var out counter
@@ -63,10 +63,10 @@ func BenchmarkEncode(b *testing.B) {
 
 func BenchmarkDecode(b *testing.B) {
 	data := benchmarkData(b)
-	for _, codec := range []string{"zstd", "lz4", "gzip"} {
+	for _, codec := range []string{"zstd", "lz4", "gzip", "snappy", "bzip2", "xz"} {
 		config := Config{Codec: codec}
 		if codec == "gzip" {
-			config.Level = ptr(1)
+			config.Level = "1"
 		}
 		var stored bytes.Buffer
 		if err := start(b, config).Encode(b.Context(), sdk.Object{Name: "base.tar"}, &stored, bytes.NewReader(data)); err != nil {

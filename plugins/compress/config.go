@@ -1,67 +1,108 @@
 package main
 
 import (
+	"encoding/hex"
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 
+	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/schema"
 )
 
 // Config holds the settings of the transform "compress".
 type Config struct {
-	Codec   string `hcl:"codec,optional" doc:"What objects are compressed with: gzip, zstd, lz4 or none. Reading recognises all of them whatever is set here." default:"zstd"`
-	Level   *int   `hcl:"level,optional" doc:"Effort: gzip 1 to 9 (default 6), zstd 1 to 22 (default 3), lz4 0 to 12 (default 1). Above 2, lz4 searches harder; zstd knows four efforts: 1–2, 3–5, 6–9, 10–22."`
-	Workers *int   `hcl:"workers,optional" doc:"Processor cores used at most, for all objects together (default: all)."`
+	Codec               string `hcl:"codec,optional" doc:"What objects are compressed with: gzip, pigz (gzip by another name), bzip2, xz, lz4, zstd, snappy, none, or custom, a command of yours. Reading recognises all of them whatever is set here." default:"zstd"`
+	Level               string `hcl:"level,optional" doc:"Effort: low, medium, high or a number. gzip and bzip2 1 to 9 (default 6 and 5), zstd -22 to 22 (default 3), lz4 0 to 16 (default 1); numbers beyond that are taken for the nearest. xz, snappy, none and custom have one effort."`
+	Filter              string `hcl:"filter,optional" doc:"For codec custom: the command line, run by /bin/sh, that compresses its standard input to its standard output."`
+	DecompressionFilter string `hcl:"decompression_filter,optional" doc:"The command line that undoes what filter did. It stays in use for what begins with magic when codec is no longer custom."`
+	Magic               string `hcl:"magic,optional" doc:"How everything begins that filter makes, in hexadecimal digits: 0x4c5a4950. Without it, codec custom takes all that it does not recognise for the work of filter."`
+	Workers             *int   `hcl:"workers,optional" doc:"Processor cores used at most, for all objects together (default: all). Filters are not counted."`
 }
 
-// maxWorkers bounds the workers setting, and with it the memory of the process.
-const maxWorkers = 256
+const (
+	codecNone = "none"
+	// maxWorkers bounds the workers setting, and with it the memory of the process.
+	maxWorkers = 256
+	// maxMagic is the longest magic number.
+	maxMagic = 64
+)
 
-// levels are the least, the usual and the greatest level of each codec.
-var levels = map[string]struct{ least, usual, greatest int }{
-	"gzip": {1, 6, 9},
-	"zstd": {1, 3, 22},
-	"lz4":  {0, 1, 12},
-	"none": {0, 0, 0},
-}
+func codecNames() []string { return append(codec.Names(), codecNone, codec.Custom) }
 
 // Validate reports every setting that cannot be used.
 func (c *Config) Validate() schema.Diagnostics {
 	var found schema.Diagnostics
-	span, known := levels[c.codec()]
-	if !known {
-		found = append(found, schema.Diagnostic{
-			Path: "codec", Summary: "Unknown codec",
-			Detail: fmt.Sprintf("%q is not a codec; use gzip, zstd, lz4 or none.", c.Codec),
-		})
+	complain := func(path, summary, format string, args ...any) {
+		found = append(found, schema.Diagnostic{Path: path, Summary: summary, Detail: fmt.Sprintf(format, args...)})
 	}
-	if known && c.Level != nil && (*c.Level < span.least || *c.Level > span.greatest) {
-		found = append(found, schema.Diagnostic{
-			Path: "level", Summary: "Level out of range",
-			Detail: fmt.Sprintf("The codec %s takes levels from %d to %d, not %d.", c.codec(), span.least, span.greatest, *c.Level),
-		})
+	if !slices.Contains(codecNames(), c.codec()) {
+		complain("codec", "Unknown codec", "%q is not a codec; use one of %s.", c.Codec, strings.Join(codecNames(), ", "))
+	}
+	if _, err := codec.ParseLevel(c.Level); err != nil {
+		complain("level", "Unknown level", "%q is not a level; use a number, low, medium or high.", c.Level)
 	}
 	if c.Workers != nil && (*c.Workers < 1 || *c.Workers > maxWorkers) {
-		found = append(found, schema.Diagnostic{
-			Path: "workers", Summary: "Number of workers out of range",
-			Detail: fmt.Sprintf("Between 1 and %d workers are possible, not %d.", maxWorkers, *c.Workers),
-		})
+		complain("workers", "Number of workers out of range", "Between 1 and %d workers are possible, not %d.", maxWorkers, *c.Workers)
+	}
+	return append(found, c.validateFilters()...)
+}
+
+func (c *Config) validateFilters() schema.Diagnostics {
+	var found schema.Diagnostics
+	complain := func(path, summary, format string, args ...any) {
+		found = append(found, schema.Diagnostic{Path: path, Summary: summary, Detail: fmt.Sprintf(format, args...)})
+	}
+	custom := c.codec() == codec.Custom
+	if custom && strings.TrimSpace(c.Filter) == "" {
+		complain("filter", "No filter", "The codec custom needs the command that compresses, such as filter = \"lzop -c\".")
+	}
+	if (custom || c.Magic != "") && strings.TrimSpace(c.DecompressionFilter) == "" {
+		complain("decompression_filter", "No decompression filter", "What filter compressed needs a command to be read again, such as decompression_filter = \"lzop -dc\".")
+	}
+	if !custom && c.DecompressionFilter != "" && c.Magic == "" {
+		complain("magic", "No magic", "With the codec %s, decompression_filter is used for what begins with magic, which is not set.", c.codec())
+	}
+	if strings.ContainsRune(c.Filter, 0) {
+		complain("filter", "Invalid command", "A command line cannot hold a NUL character.")
+	}
+	if strings.ContainsRune(c.DecompressionFilter, 0) {
+		complain("decompression_filter", "Invalid command", "A command line cannot hold a NUL character.")
+	}
+	if _, err := parseMagic(c.Magic); err != nil {
+		complain("magic", "Invalid magic", "%s.", err)
 	}
 	return found
 }
 
+// parseMagic reads "0x" and two hexadecimal digits for each byte.
+func parseMagic(text string) ([]byte, error) {
+	if text == "" {
+		return nil, nil
+	}
+	digits, prefixed := strings.CutPrefix(strings.ToLower(text), "0x")
+	magic, err := hex.DecodeString(digits)
+	if !prefixed || err != nil || len(magic) == 0 || len(magic) > maxMagic {
+		return nil, fmt.Errorf("%q is not 0x and then two hexadecimal digits for each of 1 to %d bytes", text, maxMagic)
+	}
+	return magic, nil
+}
+
 func (c *Config) codec() string {
 	if c.Codec == "" {
-		return "zstd"
+		return codec.Zstd
 	}
 	return c.Codec
 }
 
-func (c *Config) level() int {
-	if c.Level == nil {
-		return levels[c.codec()].usual
+// level is that of a valid configuration.
+func (c *Config) level() codec.Level {
+	level, err := codec.ParseLevel(c.Level)
+	if err != nil {
+		return ""
 	}
-	return *c.Level
+	return level
 }
 
 func (c *Config) workers() int {

@@ -8,15 +8,22 @@
 //   - zstd: one frame for each chunk, with its content size and checksum;
 //   - gzip: one member for each chunk, with its compressed size in an extra
 //     field (RFC 1952, section 2.3.1.1);
+//   - xz: one stream for each chunk, with its sizes in the block's header;
+//   - bzip2: one stream for each chunk, between marks made of empty streams;
+//   - snappy: one stream, with each chunk's compressed size in a skippable chunk
+//     before it;
 //   - lz4: one frame with independent blocks of 256 KiB, each with a checksum.
 //
-// The tools zstd, gzip and lz4 read all of these as they are. So that a stream
-// cut off between two frames or members is not taken for a shorter complete
-// one, every frame or member but the last says that another one follows: zstd
-// by an empty raw block at the beginning, gzip by a flag in the extra field. An
-// lz4 frame has its end mark.
+// The tools of these names read all of them as they are. So that a stream cut
+// off between two frames, members or streams is not taken for a shorter complete
+// one, every one but the last says that another one follows: zstd by an empty raw
+// block at the beginning, gzip and snappy by a flag in the extra data, xz by the
+// size of the block's header, bzip2 by the mark before it. An lz4 frame has its
+// end mark.
 //
 // Reading finds the frames, members or blocks without decompressing them and
 // gives them to the workers, too. Whatever cannot be taken apart so, such as
 // the large frames of the zstd tool, is decompressed as a stream.
+//
+// The codec custom hands whole objects to commands of the user's.
 package main

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/barman-go/barman/sdk"
@@ -9,11 +11,12 @@ import (
 
 func FuzzDecode(f *testing.F) {
 	data := tablePages(5000, 1)
-	for _, codec := range []string{"gzip", "zstd", "lz4"} {
+	for _, codec := range []string{"gzip", "bzip2", "xz", "zstd", "lz4", "snappy"} {
 		c := start(f, Config{Codec: codec})
 		f.Add(encode(f, c, "x", data))
 		f.Add(encode(f, c, "x", nil))
-		f.Add(tool(f, data, codec, "-c"))
+		f.Add(encode(f, c, "x", make([]byte, 2*chunkSize)))
+		f.Add(foreign(f, codec, data))
 	}
 	f.Add([]byte{0x50, 0x2a, 0x4d, 0x18, 2, 0, 0, 0, 1, 2})
 	f.Add(tool(f, data, "lz4", "-B4", "-BD", "-BX", "-c"))
@@ -40,6 +43,23 @@ func FuzzRoundTrip(f *testing.F) {
 		c := transforms[int(which)%len(transforms)]
 		for _, original := range [][]byte{data, bytes.Repeat(data, 1+min(len(data), 3*chunkSize/(1+len(data))))} {
 			wantDecoded(t, c, "x", encode(t, c, "x", original), original)
+		}
+	})
+}
+
+func FuzzMagic(f *testing.F) {
+	for _, text := range []string{"", "0x4c5a4950", "0X1F8b", "4c5a", "0x", "0x4"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		magic, err := parseMagic(text)
+		switch {
+		case err != nil, text == "":
+			if magic != nil {
+				t.Errorf("%q is % x, error %v", text, magic, err)
+			}
+		case len(magic) == 0 || len(magic) > maxMagic || !strings.EqualFold(fmt.Sprintf("0x%x", magic), text):
+			t.Errorf("%q is % x", text, magic)
 		}
 	})
 }

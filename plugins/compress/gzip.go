@@ -10,6 +10,8 @@ import (
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/barman-go/barman/sdk/codec"
 )
 
 // Every member that we write has this header (RFC 1952, section 2.3): deflate,
@@ -98,37 +100,12 @@ func (i *inflater) decode(out, member []byte) ([]byte, error) {
 	return out, nil
 }
 
-// gzipSplitter finds the members of a gzip stream.
-type gzipSplitter struct {
-	r *bufio.Reader
-	// more is set when the last member said that another one follows.
-	more bool
-}
-
-func (g *gzipSplitter) next(s *slot) (piece, error) {
-	head, err := g.r.Peek(gzipHeaderSize)
-	switch {
-	case err != nil && err != io.EOF:
-		return piece{}, err
-	case len(head) == 0 && g.more:
-		return piece{}, corruptf("gzip: the data ends after a member that says another one follows")
-	case len(head) == 0:
-		return piece{}, io.EOF
+// gzipFormat is how gzip's members are found.
+func gzipFormat() format {
+	return format{
+		codec: codec.Gzip, head: gzipHeaderSize, measure: gzipMemberSize, stream: gzipStream,
+		decode: func(w *worker, s *slot) error { return s.replaceOut(w.inflate.decode(s.out[:0], s.in)) },
 	}
-	size, more, ours := gzipMemberSize(head)
-	g.more = more
-	if !ours {
-		return g.stream()
-	}
-	n, err := io.ReadFull(g.r, s.in[:size])
-	s.in = s.in[:n]
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return piece{}, corruptf("gzip: the data ends within a member, after %d of %d bytes", n, size)
-	}
-	if err != nil {
-		return piece{}, err
-	}
-	return piece{work: func(w *worker, s *slot) error { return s.replaceOut(w.inflate.decode(s.out[:0], s.in)) }}, nil
 }
 
 // gzipMemberSize reads what gzipEncoder says about a member.
@@ -140,12 +117,12 @@ func gzipMemberSize(head []byte) (size int, more, ours bool) {
 	return size, head[16]&gzipMore != 0, size >= gzipHeaderSize+gzipTrailerSize && size <= slotSize
 }
 
-// stream decompresses one member of unknown size.
-func (g *gzipSplitter) stream() (piece, error) {
-	r, err := gzip.NewReader(g.r)
+// gzipStream decompresses one member of unknown size.
+func gzipStream(r *bufio.Reader) (piece, error) {
+	d, err := gzip.NewReader(r)
 	if err != nil {
 		return piece{}, corruptf("gzip: %v", err)
 	}
-	r.Multistream(false)
-	return piece{stream: &stream{name: "gzip", r: r, close: func() {}}}, nil
+	d.Multistream(false)
+	return piece{stream: &stream{name: codec.Gzip, r: d, close: func() {}}}, nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/pierrec/lz4/v4"
+
+	"github.com/barman-go/barman/sdk/codec"
 )
 
 // The lz4 frame format (doc/lz4_Frame_format.md of the lz4 project, version
@@ -36,21 +38,12 @@ type lz4Encoder struct {
 	level  lz4.CompressionLevel
 }
 
-func newLZ4Encoder(level int) *lz4Encoder {
+func newLZ4Encoder(level codec.Level) *lz4Encoder {
 	descriptor := []byte{lz4VersionOne | lz4Independent | lz4BlockChecksum, lz4BlockCode << 4}
 	header := binary.LittleEndian.AppendUint32(nil, lz4Magic)
 	header = append(header, descriptor...)
 	header = append(header, lz4HeaderChecksum(descriptor))
-	return &lz4Encoder{header: header, level: lz4Level(level)}
-}
-
-// lz4Level maps the lz4 tool's levels to the library's: up to 2 the tool uses
-// the fast method, too; the library's search ends at 9.
-func lz4Level(level int) lz4.CompressionLevel {
-	if level < 3 {
-		return lz4.Fast
-	}
-	return lz4.Level1 << (min(level, 9) - 1)
+	return &lz4Encoder{header: header, level: level.LZ4()}
 }
 
 func lz4HeaderChecksum(descriptor []byte) byte { return byte(xxh32(descriptor) >> 8) }

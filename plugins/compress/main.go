@@ -11,7 +11,7 @@ import (
 var version = "dev"
 
 func main() {
-	serve.Transform(sdk.Info{Name: "compress", Version: version, Doc: "Compresses objects with gzip, zstd or lz4, on all cores."}, open)
+	serve.Transform(sdk.Info{Name: "compress", Version: version, Doc: "Compresses objects with gzip, bzip2, xz, lz4, zstd, snappy or a command of yours, on all cores."}, open)
 }
 
 func open(_ context.Context, _ sdk.Server, config *Config) (sdk.Transform, error) { return New(config) }

@@ -1,6 +1,11 @@
 package main
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/dsnet/compress/bzip2"
+	"github.com/klauspost/compress/s2"
+)
 
 const (
 	// chunkSize is how much of an object is compressed at a time. Larger chunks
@@ -22,10 +27,13 @@ type slot struct {
 // worker is the permission to use one core, with the state of the codecs that
 // is worth keeping between chunks.
 type worker struct {
-	deflate deflater
-	lz4     lz4Compressor
-	zstd    zstdDecoder
-	inflate inflater
+	deflate  deflater
+	lz4      lz4Compressor
+	zstd     zstdDecoder
+	inflate  inflater
+	bzip2    *bzip2.Writer
+	snappy   *s2.Writer
+	unsnappy *s2.Reader
 }
 
 // shop is what all calls of a transform share: a fixed number of workers and

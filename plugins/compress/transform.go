@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/codec"
 )
 
 // place tells where in its object a chunk is.
@@ -43,6 +44,12 @@ type Compressor struct {
 	codec   string
 	encoder encoder
 	readers sync.Pool
+
+	compression, decompression filter
+	// magic is how what compression makes begins, if that is known.
+	magic []byte
+	// unmarked is set when compression makes what is not recognised.
+	unmarked bool
 }
 
 // New makes the transform that config describes.
@@ -50,26 +57,42 @@ func New(config *Config) (*Compressor, error) {
 	if err := config.Validate().Err(); err != nil {
 		return nil, err
 	}
-	c := &Compressor{shop: newShop(config.workers()), codec: config.codec()}
+	c := &Compressor{
+		shop: newShop(config.workers()), codec: config.codec(),
+		compression: filter{"filter", config.Filter}, decompression: filter{"decompression_filter", config.DecompressionFilter},
+	}
 	c.readers.New = func() any { return bufio.NewReaderSize(nil, 64<<10) }
 	var err error
-	switch c.codec {
-	case "gzip":
-		c.encoder = gzipEncoder{level: config.level()}
-	case "zstd":
-		c.encoder, err = newZstdEncoder(config.level(), config.workers())
-	case "lz4":
-		c.encoder = newLZ4Encoder(config.level())
-	case "none":
-		// What looks compressed is wrapped even then; see Encode.
-		c.encoder, err = newZstdEncoder(1, config.workers())
+	if c.magic, err = parseMagic(config.Magic); err != nil {
+		return nil, err
 	}
+	c.unmarked = c.codec == codec.Custom && c.magic == nil
+	c.encoder, err = newEncoder(c.codec, config.level(), config.workers())
 	return c, err
 }
 
-// Suffix returns the suffix of the codec's tool: ".gz", ".zst", ".lz4", or
-// nothing.
-func (c *Compressor) Suffix() string { return suffixes[c.codec] }
+func newEncoder(name string, level codec.Level, workers int) (encoder, error) {
+	switch name {
+	case codec.Gzip, codec.Pigz:
+		return gzipEncoder{level: level.Number(name)}, nil
+	case codec.Bzip2:
+		return bzip2Encoder{level: level.Number(name)}, nil
+	case codec.XZ:
+		return xzEncoder{}, nil
+	case codec.LZ4:
+		return newLZ4Encoder(level), nil
+	case codec.Snappy:
+		return snappyEncoder{}, nil
+	case codecNone:
+		// What looks compressed is wrapped even then; see Encode.
+		return newZstdEncoder(1, workers)
+	}
+	return newZstdEncoder(level.Number(name), workers)
+}
+
+// Suffix returns the suffix of the codec's tool: ".gz", ".zst" and so on,
+// ".custom" for a filter's work, or nothing.
+func (c *Compressor) Suffix() string { return codec.Suffix(c.codec) }
 
 // Encode compresses src.
 //
@@ -83,6 +106,9 @@ func (c *Compressor) Encode(ctx context.Context, o sdk.Object, dst io.Writer, sr
 }
 
 func (c *Compressor) encode(ctx context.Context, o sdk.Object, dst io.Writer, src *input) error {
+	if c.codec == codec.Custom {
+		return c.encodeCustom(ctx, dst, src)
+	}
 	l := c.shop.line(ctx, dst)
 	return l.close(c.encodeChunks(l, o, src))
 }
@@ -100,7 +126,7 @@ func (c *Compressor) encodeChunks(l *line, o sdk.Object, src *input) error {
 			l.release(s)
 			return err
 		}
-		if first && c.codec == "none" && !mistakable(o.Name, s.in) {
+		if first && c.codec == codecNone && !c.mistakable(o.Name, s.in) {
 			encode = copySlot
 		}
 		at := place{first: first, last: carry == nil}
@@ -142,12 +168,6 @@ func copySlot(_ *worker, s *slot, _ place) error {
 	return nil
 }
 
-// mistakable tells whether Decode would take an object for a compressed one.
-func mistakable(name string, head []byte) bool {
-	codec, _ := recognise(head)
-	return codec != "" || hasSuffix(name)
-}
-
 // Decode decompresses src, or passes it through when it is not compressed.
 // Damaged and incomplete data is an error of kind Corrupt.
 func (c *Compressor) Decode(ctx context.Context, o sdk.Object, dst io.Writer, src io.Reader) error {
@@ -163,29 +183,37 @@ func (c *Compressor) Decode(ctx context.Context, o sdk.Object, dst io.Writer, sr
 }
 
 func (c *Compressor) decode(ctx context.Context, o sdk.Object, dst io.Writer, r *bufio.Reader) error {
-	head, err := r.Peek(magicSize)
+	head, err := r.Peek(c.magicSize())
 	if err != nil && err != io.EOF {
 		return err
 	}
-	codec, cut := recognise(head)
+	name, cut := c.recognise(head)
 	switch {
 	case cut:
-		return corruptf("the data ends after %d bytes, within the magic number of %s", len(head), codec)
-	case codec == "" && hasSuffix(o.Name):
+		return corruptf("the data ends after %d bytes, within the magic number of %s", len(head), name)
+	case name == codec.Custom:
+		return c.decodeCustom(ctx, dst, r)
+	case name == "" && hasSuffix(o.Name):
 		return corruptf("its name says that it is compressed, but its data (%d or more bytes, beginning with % x) is not", len(head), head)
 	}
 	l := c.shop.line(ctx, dst)
-	return l.close(decodePieces(l, newSplitter(codec, r), r))
+	return l.close(decodePieces(l, newSplitter(name, r), r))
 }
 
-func newSplitter(codec string, r *bufio.Reader) splitter {
-	switch codec {
-	case "gzip":
-		return &gzipSplitter{r: r}
-	case "zstd":
-		return &zstdSplitter{r: r}
-	case "lz4":
+func newSplitter(name string, r *bufio.Reader) splitter {
+	switch name {
+	case codec.Gzip:
+		return &sizedSplitter{format: gzipFormat(), r: r}
+	case codec.Bzip2:
+		return &bzip2Splitter{r: r}
+	case codec.XZ:
+		return &sizedSplitter{format: xzFormat(), r: r}
+	case codec.LZ4:
 		return &lz4Splitter{r: r}
+	case codec.Snappy:
+		return &sizedSplitter{format: snappyFormat(), r: r}
+	case codec.Zstd:
+		return &zstdSplitter{r: r}
 	}
 	return &plainSplitter{r: r}
 }
