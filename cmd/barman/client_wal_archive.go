@@ -70,24 +70,30 @@ func (o *remoteArchive) run(ctx context.Context, a *app, host, server, path stri
 	if o.test {
 		return settleRemote(there.Run(ctx, streams, "put-wal", server, "--test"), archiveUnreachable)
 	}
-	if info, err := os.Stat(path); err != nil || info.IsDir() {
-		// Whatever is wrong is found before anybody is bothered.
-		return delivery.Send(io.Discard, path, options)
+	parcel, err := delivery.Open(path, options)
+	if err != nil {
+		return err
 	}
+	return errors.Join(sendTo(ctx, there, server, parcel, streams), parcel.Close())
+}
+
+// sendTo sends a parcel. What goes wrong here is the cause of what the other end
+// says then.
+func sendTo(ctx context.Context, there remote.Barman, server string, parcel *delivery.Parcel, streams remote.Streams) error {
 	r, w := io.Pipe()
 	sent := make(chan error, 1)
 	go func() {
-		err := delivery.Send(w, path, options)
+		err := parcel.Send(w)
 		w.CloseWithError(err) // never the end of the stream if something went wrong
 		sent <- err
 	}()
 	streams.In = r
-	run := there.Run(ctx, streams, "put-wal", server)
+	ran := there.Run(ctx, streams, "put-wal", server)
 	r.CloseWithError(errGone)
 	if err := <-sent; err != nil && !errors.Is(err, errGone) {
 		return err
 	}
-	return settleRemote(run, archiveUnreachable)
+	return settleRemote(ran, archiveUnreachable)
 }
 
 // errGone is why sending ends when nobody reads any more.

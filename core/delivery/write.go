@@ -74,30 +74,51 @@ type Options struct {
 	Level codec.Level
 }
 
-// Send writes a delivery of one WAL file. One that changes meanwhile is an
-// error, before the stream is complete.
+// Parcel is one WAL file that is ready to be sent.
+type Parcel struct {
+	algorithm Algorithm
+	file      File
+	closers   []io.Closer
+}
+
+// Open prepares a WAL file for sending, for which it is compressed if that is
+// wanted. The caller closes the parcel.
 //
-// Errors: NotFound, Denied, Invalid for what is no WAL file; those of to come
-// back as they are.
-func Send(to io.Writer, path string, o Options) (err error) {
+// Errors: NotFound, Denied, Invalid for what is no WAL file, an empty one, or one
+// that changes meanwhile.
+func Open(path string, o Options) (_ *Parcel, err error) {
 	name := filepath.Base(path)
 	if _, err := wal.ParseName(name); err != nil {
-		return sdk.Errorf(sdk.Invalid, "%s: %w", path, err)
+		return nil, sdk.Errorf(sdk.Invalid, "%s: %w", path, err)
 	}
 	opened, err := open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, opened.Close()) }()
+	p := &Parcel{o.Algorithm, File{Name: name, Size: opened.info.Size(), ModTime: opened.info.ModTime(), Content: opened}, []io.Closer{opened}}
 	if o.Codec == "" {
-		return Write(to, o.Algorithm, File{Name: name, Size: opened.info.Size(), ModTime: opened.info.ModTime(), Content: opened})
+		return p, nil
 	}
 	compressed, size, err := compress(opened, o)
 	if err != nil {
-		return fmt.Errorf("compress %s: %w", path, err)
+		return nil, errors.Join(fmt.Errorf("compress %s: %w", path, err), p.Close())
 	}
-	defer func() { err = errors.Join(err, compressed.Close()) }()
-	return Write(to, o.Algorithm, File{Name: name, Size: size, ModTime: opened.info.ModTime(), Content: compressed})
+	p.file.Size, p.file.Content, p.closers = size, compressed, append(p.closers, compressed)
+	return p, nil
+}
+
+// Send writes a delivery of the file, once. A file that changes meanwhile is an
+// error of kind Invalid, before the stream is complete; those of to come back as
+// they are.
+func (p *Parcel) Send(to io.Writer) error { return Write(to, p.algorithm, p.file) }
+
+// Close lets go of the file.
+func (p *Parcel) Close() error {
+	var errs []error
+	for _, c := range p.closers {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // steady is a file that must not change while it is read.

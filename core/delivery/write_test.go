@@ -29,13 +29,22 @@ func waiting(t *testing.T, name string, content []byte) string {
 	return path
 }
 
+// sendFile opens a file and sends it.
+func sendFile(to io.Writer, path string, o Options) error {
+	p, err := Open(path, o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.Send(to), p.Close())
+}
+
 func TestWhatIsSentIsRead(t *testing.T) {
 	content := bytes.Repeat([]byte("some WAL "), 200_000)
 	path := waiting(t, firstWAL, content)
 	for _, algorithm := range []Algorithm{SHA256, MD5} {
 		for _, name := range append(codec.Names(), "") {
 			var stream bytes.Buffer
-			if err := Send(&stream, path, Options{Algorithm: algorithm, Codec: name}); err != nil {
+			if err := sendFile(&stream, path, Options{Algorithm: algorithm, Codec: name}); err != nil {
 				t.Fatal(err)
 			}
 			var got []byte
@@ -65,7 +74,7 @@ func TestToolsUnderstandADelivery(t *testing.T) {
 	for algorithm, tool := range map[Algorithm]string{SHA256: "sha256sum", MD5: "md5sum"} {
 		dir := t.TempDir()
 		var stream bytes.Buffer
-		if err := Send(&stream, path, Options{Algorithm: algorithm}); err != nil {
+		if err := sendFile(&stream, path, Options{Algorithm: algorithm}); err != nil {
 			t.Fatal(err)
 		}
 		unpack := exec.Command("sh", "-c", "tar -x && "+tool+" --check --strict "+algorithm.list())
@@ -102,7 +111,7 @@ func TestAFileThatChangesMeanwhileIsNotSent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := waiting(t, firstWAL, content)
 			var stream bytes.Buffer
-			err := Send(&written{Writer: &stream, n: 3, before: func() error { return change(path) }}, path, Options{Algorithm: SHA256})
+			err := sendFile(&written{Writer: &stream, n: 3, before: func() error { return change(path) }}, path, Options{Algorithm: SHA256})
 			if sdk.KindOf(err) != sdk.Invalid || !strings.Contains(err.Error(), "changed") {
 				t.Errorf("error %v", err)
 			}
@@ -125,7 +134,7 @@ func TestWhatIsNoWALFileIsNotSent(t *testing.T) {
 		filepath.Join(t.TempDir(), secondWAL):      sdk.NotFound,
 	} {
 		var stream bytes.Buffer
-		if err := Send(&stream, path, Options{Algorithm: SHA256}); sdk.KindOf(err) != kind || stream.Len() > 0 {
+		if err := sendFile(&stream, path, Options{Algorithm: SHA256}); sdk.KindOf(err) != kind || stream.Len() > 0 {
 			t.Errorf("%s: %v, %d bytes", path, err, stream.Len())
 		}
 	}
@@ -134,7 +143,7 @@ func TestWhatIsNoWALFileIsNotSent(t *testing.T) {
 func TestAReceiverThatGoesAwayIsAnError(t *testing.T) {
 	path := waiting(t, firstWAL, bytes.Repeat([]byte("some WAL "), 200_000))
 	gone := errors.New("gone")
-	err := Send(&written{Writer: io.Discard, n: 2, before: func() error { return gone }}, path, Options{Algorithm: SHA256})
+	err := sendFile(&written{Writer: io.Discard, n: 2, before: func() error { return gone }}, path, Options{Algorithm: SHA256})
 	if !errors.Is(err, gone) {
 		t.Errorf("error %v", err)
 	}

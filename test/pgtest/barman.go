@@ -42,12 +42,38 @@ var barmanBin = sync.OnceValues(func() (string, error) {
 	return filepath.Join(root, "bin"), nil
 })
 
+// EveryonesBin is BarmanBin where every user can enter: a copy, for the length of the test, if it is not such a place.
+func EveryonesBin(t testing.TB) string {
+	t.Helper()
+	bin, err := filepath.Abs(BarmanBin(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := false
+	for dir := bin; dir != "/"; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		closed = closed || info.Mode()&0o001 == 0
+	}
+	if !closed || os.Geteuid() != 0 {
+		return bin
+	}
+	copied := filepath.Join(Scratch(t), "bin")
+	if out, err := exec.Command("cp", "-a", bin, copied).CombinedOutput(); err != nil {
+		t.Fatalf("copying %s: %v\n%s", bin, err, out)
+	}
+	return copied
+}
+
 // Home is a barman home with its configuration file.
 type Home struct {
 	Dir    string // barman_home
 	Config string // path of the HCL file
 
-	t testing.TB
+	t     testing.TB
+	owner *syscall.Credential // who runs barman; nil for the user of the test
 }
 
 // Result is how a command ended and what it printed.
@@ -71,7 +97,22 @@ func NewHome(t testing.TB, hcl string) *Home {
 
 // In is the home for the use of a subtest.
 func (h *Home) In(t testing.TB) *Home {
-	return &Home{Dir: h.Dir, Config: h.Config, t: t}
+	return &Home{Dir: h.Dir, Config: h.Config, t: t, owner: h.owner}
+}
+
+// GiveToPostgres makes the home that of whom PostgreSQL runs as, and its commands too, so that an archive_command can use
+// it. It comes before the first command.
+func (h *Home) GiveToPostgres() {
+	h.t.Helper()
+	h.owner = credential(h.t)
+	if h.owner == nil {
+		return
+	}
+	for _, path := range []string{h.Dir, h.Config} {
+		if err := os.Chown(path, int(h.owner.Uid), int(h.owner.Gid)); err != nil {
+			h.t.Fatal(err)
+		}
+	}
 }
 
 // Configure writes the configuration anew.
@@ -86,8 +127,12 @@ func (h *Home) Configure(hcl string) {
 // Command is barman with the home's configuration, to be started by the test. It does not outlive the test.
 func (h *Home) Command(args ...string) *exec.Cmd {
 	h.t.Helper()
-	cmd := exec.CommandContext(h.t.Context(), filepath.Join(BarmanBin(h.t), "barman"), append([]string{"-c", h.Config}, args...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	bin := BarmanBin(h.t)
+	if h.owner != nil {
+		bin = EveryonesBin(h.t)
+	}
+	cmd := exec.CommandContext(h.t.Context(), filepath.Join(bin, "barman"), append([]string{"-c", h.Config}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Credential: h.owner}
 	cmd.WaitDelay = 10 * time.Second
 	return cmd
 }
