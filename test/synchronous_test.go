@@ -65,9 +65,9 @@ func TestChaosOfASynchronousStandby(t *testing.T) {
 			archiving = func() { archiver.end() }
 			time.Sleep(time.Duration(random.IntN(60)) * time.Millisecond) // the moment is what is varied
 		}
-		killed := round%4 == 2
-		if killed { // commits wait from now on
-			if round%8 == 2 {
+		killed := round%8 == 2
+		if round%4 == 2 { // commits wait from now on
+			if killed {
 				receiver.signal(syscall.SIGKILL)
 			} else {
 				kill(t, receiver.plugins()["source-pgreceivewal"][0], syscall.SIGKILL)

@@ -11,6 +11,7 @@ import (
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/host"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
@@ -118,6 +119,10 @@ func (r *receiver) run(ctx context.Context) error {
 // worthAnother tells whether trying again may help. Only a receiver that worked
 // tries: whoever starts one on a server that is down wants to know.
 func (r *receiver) worthAnother(err error) bool {
+	var crash *host.Crash
+	if errors.As(err, &crash) { // killed, for the memory that others wanted perhaps: nothing is wrong with what it wrote
+		return r.worked
+	}
 	switch sdk.KindOf(err) {
 	case sdk.Unavailable:
 		return r.worked

@@ -100,33 +100,39 @@ func TestWALIsReceivedAndArchivedWhileTheServerLivesAndDies(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("the receiver ended with %v", err)
 	}
-	first, err := wal.ParseSegment(all[0], testSize)
+	s.holdsAll(c, all[0], after)
+}
+
+// holdsAll compares what is archived, and recorded, with what the server wrote.
+func (s *site) holdsAll(c *pgtest.Cluster, from, to string) {
+	s.t.Helper()
+	first, err := wal.ParseSegment(from, testSize)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	last, err := wal.ParseSegment(after, testSize)
+	last, err := wal.ParseSegment(to, testSize)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	segments, err := wal.Range(first, last)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	var expected []string
 	for segment := range segments {
 		expected = append(expected, segment.Name(testSize))
 	}
 	recorded := s.recorded()
-	for len(recorded) > 0 && recorded[0] < all[0] {
+	for len(recorded) > 0 && recorded[0] < from {
 		recorded = recorded[1:]
 	}
 	if diff := cmp.Diff(expected, recorded); diff != "" {
-		t.Error(diff)
+		s.t.Error(diff)
 	}
 	for _, name := range expected {
 		sent, err := os.ReadFile(filepath.Join(c.DataDir, "pg_wal", name))
 		if err == nil && !cmp.Equal(sent, s.stored(name)) {
-			t.Errorf("%s is not what the server has", name)
+			s.t.Errorf("%s is not what the server has", name)
 		}
 	}
 }
@@ -157,6 +163,37 @@ sink "posix" {}`)
 	if err := <-ended; err != nil {
 		t.Errorf("the receiver ended with %v", err)
 	}
+}
+
+func TestAReceiverGivesUpOnAServerThatStaysAwayAndGoesOnLater(t *testing.T) {
+	c := pgtest.Start(t, pgtest.Options{Major: 15, SegmentSizeMB: 1})
+	s := streamingSite(t, c, streamLine)
+	first := ""
+	for range 2 {
+		ended := make(chan error, 1)
+		go func() { ended <- Receive(t.Context(), s.Server, ReceiveOptions{GiveUpAfter: 1500 * time.Millisecond}) }()
+		c.Wait("SELECT EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming')")
+		if name := closed(t, s); first == "" {
+			first = name
+		}
+		c.Stop(pgtest.Fast)
+		if err := <-ended; sdk.KindOf(err) != sdk.Unavailable {
+			t.Errorf("the receiver ended with kind %v: %v", sdk.KindOf(err), err)
+		}
+		c.Restart()
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- Receive(ctx, s.Server, ReceiveOptions{}) }()
+	last := closed(t, s)
+	if err := WaitFor(t.Context(), s.Server, last, time.Minute, ArchiveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("the receiver ended with %v", err)
+	}
+	s.holdsAll(c, first, last)
 }
 
 func TestAReceiverStopsWhenToldTo(t *testing.T) {

@@ -502,6 +502,68 @@ func TestSilentServerIsUnavailable(t *testing.T) {
 	}
 }
 
+// TestReceivingGoesOnWhateverAKilledReceiverLeftOfTheSegment: its file may be
+// missing, empty, cut anywhere, of zeros, or have bytes behind what was reported.
+func TestReceivingGoesOnWhateverAKilledReceiverLeftOfTheSegment(t *testing.T) {
+	c := start(t, 15, map[string]string{"wal_keep_size": "500MB"})
+	dir := t.TempDir()
+	again := func() {
+		t.Helper()
+		r := receive(t, open(t, serverOf(c), withSlot), dir, true)
+		c.Wait("SELECT count(*) > 0 FROM pg_stat_replication WHERE state = 'streaming'")
+		written(c, 50)
+		waitFlushed(c)
+		r.finish(t)
+		c.Wait("SELECT count(*) = 0 FROM pg_stat_replication")
+		checkPartial(t, c, dir)
+	}
+	again()
+	unfinished := func() string {
+		t.Helper()
+		names, err := filepath.Glob(filepath.Join(dir, "*"+partialSuffix))
+		if err != nil || len(names) != 1 {
+			t.Fatalf("%q, %v", names, err)
+		}
+		return names[0]
+	}
+	for name, leave := range map[string]func(path string) error{
+		"zeros":            func(path string) error { return os.WriteFile(path, make([]byte, segmentSize), 0o600) },
+		"nothing":          func(path string) error { return os.Truncate(path, 0) },
+		"one byte":         func(path string) error { return os.Truncate(path, 1) },
+		"half a page":      func(path string) error { return os.Truncate(path, 4096) },
+		"all but one byte": func(path string) error { return os.Truncate(path, int64(segmentSize)-1) },
+		"the next one, empty": func(path string) error {
+			segment, err := wal.ParseSegment(strings.TrimSuffix(filepath.Base(path), partialSuffix), segmentSize)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(dir, segment.Next().Name(segmentSize)+partialSuffix), nil, 0o600)
+		},
+	} {
+		if err := leave(unfinished()); err != nil {
+			t.Fatal(err)
+		}
+		again()
+		c.SwitchWAL() // which finishes it, and uses up an empty next one
+		again()
+		t.Logf("left: %s", name)
+	}
+	checkGapless(t, c, dir, 6)
+
+	path := unfinished()
+	oversize := bytes.Repeat([]byte("x"), int(segmentSize)+1)
+	if err := os.WriteFile(path, oversize, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := open(t, serverOf(c), withSlot).Receive(t.Context(), sdk.ReceiveRequest{Directory: dir, SegmentSize: segmentSize}, nil)
+	if sdk.KindOf(err) != sdk.Corrupt || !strings.Contains(fmt.Sprint(err), "move it away") {
+		t.Errorf("a file that is too long: kind %v of %v", sdk.KindOf(err), err)
+	}
+	if kept, err := os.ReadFile(path); err != nil || !bytes.Equal(kept, oversize) {
+		t.Errorf("a file that is too long was touched: %v", err)
+	}
+}
+
 func TestFullDiskAcknowledgesNothingAndReceivingGoesOnLater(t *testing.T) {
 	c := start(t, 15, map[string]string{"wal_keep_size": "200MB"})
 	dir := filepath.Join(pgtest.Tmpfs(t, 5<<20), "streaming")
