@@ -13,6 +13,15 @@ func knownCompression(name string) bool {
 	return name == "" || name == codec.Custom || codec.Known(name)
 }
 
+// Compression returns the name of the algorithm that made a stored WAL file with
+// this beginning, or nothing. codec.MaxCustomMagic bytes are enough.
+func (s *Server) Compression(beginning []byte) string {
+	if magic := s.layout.CustomMagic; len(magic) > 0 && bytes.HasPrefix(beginning, magic) {
+		return codec.Custom
+	}
+	return codec.Detect(beginning)
+}
+
 // detectEncryption recognises an OpenPGP message (RFC 9580, sections 4.2, 5.1
 // and 5.3) by its first packet: a session key, for a public key or a passphrase.
 func detectEncryption(beginning []byte) string {
@@ -39,8 +48,8 @@ func detectEncryption(beginning []byte) string {
 
 // identify reads the beginning of a stored WAL file. What is inside an
 // encrypted file cannot be told.
-func identify(f *os.File) (compression, encryption string, err error) {
-	beginning := make([]byte, 32)
+func (s *Server) identify(f *os.File) (compression, encryption string, err error) {
+	beginning := make([]byte, codec.MaxCustomMagic)
 	n, err := io.ReadFull(f, beginning)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return "", "", err
@@ -48,5 +57,5 @@ func identify(f *os.File) (compression, encryption string, err error) {
 	if encryption = detectEncryption(beginning[:n]); encryption != "" {
 		return "", encryption, nil
 	}
-	return codec.Detect(beginning[:n]), "", nil
+	return s.Compression(beginning[:n]), "", nil
 }

@@ -31,6 +31,9 @@ type Layout struct {
 	ErrorsDirectory string
 	// LockDirectory holds the lock files of all servers.
 	LockDirectory string
+	// CustomMagic is how WAL files begin that a command of the user's compressed;
+	// empty if that is not known.
+	CustomMagic []byte
 }
 
 // Default fills what is not set: the server's directory is <home>/<name>, the

@@ -140,7 +140,7 @@ func (s *Server) RecordOf(name wal.Name) (record WALRecord, err error) {
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	record = WALRecord{Name: name, Size: info.Size(), ModTime: info.ModTime()}
-	record.Compression, record.Encryption, err = identify(f)
+	record.Compression, record.Encryption, err = s.identify(f)
 	if err != nil {
 		return WALRecord{}, s.errorf(kindOf(err), "read %s: %w", s.WALPath(name), err)
 	}

@@ -62,6 +62,25 @@ func (s Stage) Has(setting string) bool {
 	return found != nil && found.Attributes[setting] != nil
 }
 
+// Text returns a setting as text, for what the core has to know of a plugin's
+// settings without starting the plugin. It is empty where the setting is not
+// written or has no value: what is wrong with it is Decode's to say.
+func (s Stage) Text(setting string) string {
+	found, _, _ := s.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: setting}}})
+	if found == nil || found.Attributes[setting] == nil {
+		return ""
+	}
+	got, diags := found.Attributes[setting].Expr.Value(s.ctx)
+	if diags.HasErrors() || got.IsNull() || !got.IsWhollyKnown() {
+		return ""
+	}
+	text, err := asString(got)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
 // reserved are the settings of a stage's block that are the core's.
 func (s Stage) reserved() []string {
 	switch s.Kind {

@@ -12,8 +12,13 @@ import (
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/postgres"
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/schema"
 )
+
+// Compressor is the name of the transform that compresses, which WAL that is
+// compressed already does without.
+const Compressor = "compress"
 
 // Server is a configured PostgreSQL server, ready for use.
 type Server struct {
@@ -34,12 +39,26 @@ func Open(loaded *config.Config, s *config.Server, engine *pipeline.Engine, logg
 	c, err := catalogue.Open(catalogue.Layout{
 		Name: s.Name, BackupDirectory: s.Directories.Backup, BasebackupsDirectory: s.Directories.Basebackups,
 		WALsDirectory: s.Directories.WALs, IncomingDirectory: s.Directories.IncomingWALs, StreamingDirectory: s.Directories.StreamingWALs,
-		ErrorsDirectory: s.Directories.Errors, LockDirectory: loaded.Global.LockDirectory,
+		ErrorsDirectory: s.Directories.Errors, LockDirectory: loaded.Global.LockDirectory, CustomMagic: customMagic(s.WAL.Transforms),
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &Server{Config: s, Catalogue: c, Engine: engine, Logger: logger.Named(s.Name), loaded: loaded}, nil
+}
+
+// customMagic is how WAL begins that the transform "compress" gave to a command
+// of the user's. A value that is none is for the plugin to refuse.
+func customMagic(transforms []config.Stage) []byte {
+	for _, block := range transforms {
+		if block.Name != Compressor {
+			continue
+		}
+		if magic, err := codec.ParseMagic(block.Text("magic")); err == nil {
+			return magic
+		}
+	}
+	return nil
 }
 
 // Name is the server's name.

@@ -135,28 +135,41 @@ func TestTheLargestSegmentsAreArchived(t *testing.T) {
 	}
 }
 
-func TestCompressedWALIsReadByTheTools(t *testing.T) {
-	for codec, read := range map[string][]string{"gzip": {"gzip", "-dc"}, "zstd": {"zstd", "-dc"}, "lz4": {"lz4", "-dc"}, "none": {"cat"}} {
-		t.Run(codec, func(t *testing.T) {
-			s := newSite(t, t.TempDir(), `transform "compress" { codec = "`+codec+`" }
-sink "posix" {}`)
+func TestCompressedWALIsReadByTheToolsAndRecordedByItsName(t *testing.T) {
+	for settings, want := range map[string]struct{ read, column string }{
+		`codec = "gzip"`:   {"gzip -dc", "gzip"},
+		`codec = "pigz"`:   {"gzip -dc", "gzip"},
+		`codec = "bzip2"`:  {"bzip2 -dc", "bzip2"},
+		`codec = "xz"`:     {"xz -dc", "xz"},
+		`codec = "zstd"`:   {"zstd -dc", "zstd"},
+		`codec = "lz4"`:    {"lz4 -dc", "lz4"},
+		`codec = "none"`:   {"cat", "None"},
+		`codec = "snappy"`: {"", "snappy"},
+		"codec = \"custom\"\nfilter = \"printf ZIP! && gzip -1\"\ndecompression_filter = \"tail -c +5 | gzip -d\"\nmagic = \"0x5a495021\"": {"tail -c +5 | gzip -d", "custom"},
+	} {
+		t.Run(want.column, func(t *testing.T) {
+			s := newSite(t, t.TempDir(), "transform \"compress\" {\n"+settings+"\n}\nsink \"posix\" {}")
 			const name = "00000001000000000000000A"
 			content := s.segment("incoming", name)
 			s.archive()
-			if got := tool(t, s.raw(name), read[0], read[1:]...); !bytes.Equal(got, content) {
+			got := s.plain(s.raw(name))
+			if want.read != "" {
+				got = tool(t, s.raw(name), "sh", "-c", want.read)
+			}
+			if !bytes.Equal(got, content) {
 				t.Error("not what was delivered")
 			}
-			column := map[string]string{"none": "None"}[codec]
-			if column == "" {
-				column = codec
+			line := s.lines()[0]
+			if fields := strings.Split(line, "\t"); fields[3] != want.column || fields[1] != itoa(int64(len(s.raw(name)))) {
+				t.Errorf("recorded as %q, stored are %d bytes", fields, len(s.raw(name)))
 			}
-			fields := strings.Split(s.lines()[0], "\t")
-			info, err := os.Stat(filepath.Join(s.dir, "wals", "0000000100000000", name))
-			if err != nil {
-				t.Fatal(err)
+			if _, err := RebuildIndex(t.Context(), s.Server, nil); err != nil || s.lines()[0] != line {
+				t.Errorf("recorded anew as %q instead of %q, error %v", s.lines()[0], line, err)
 			}
-			if fields[3] != column || fields[1] != itoa(info.Size()) {
-				t.Errorf("recorded as %q, stored are %d bytes", fields, info.Size())
+			// The same file again is recognised as what is archived.
+			s.put("incoming", name, content)
+			if report := s.archive(); report.Known != 1 {
+				t.Errorf("delivered again: %+v", report)
 			}
 		})
 	}

@@ -181,18 +181,18 @@ func (r *run) noteStored(ctx context.Context, f *file) error {
 	line.Transforms = nil
 	selections := []host.Selection{{Name: objectName(f)}}
 	return r.server.Engine.Read(ctx, line, selections, func(_ context.Context, _ sdk.Object, stored io.Reader) error {
-		return f.measure(stored)
+		return r.measure(f, stored)
 	})
 }
 
 // measure notes size and compression of the stored bytes.
-func (f *file) measure(stored io.Reader) error {
-	beginning := make([]byte, codec.MagicSize)
+func (r *run) measure(f *file, stored io.Reader) error {
+	beginning := make([]byte, codec.MaxCustomMagic)
 	n, err := io.ReadFull(stored, beginning)
 	if err != nil && !ended(err) {
 		return err
 	}
 	rest, err := io.Copy(io.Discard, stored)
-	f.size, f.storedCompression = int64(n)+rest, codec.Detect(beginning[:n])
+	f.size, f.storedCompression = int64(n)+rest, r.server.Catalogue.Compression(beginning[:n])
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/barman-go/barman/core/pipeline"
+	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/codec"
 )
@@ -24,15 +25,11 @@ func objectName(f *file) string {
 	return path.Join(archiveFolder, f.name.HashDir(), f.base)
 }
 
-// compressor is the transform that files which are compressed already do
-// without.
-const compressor = "compress"
-
 // line is the pipeline for files, by whether they are compressed already.
 func (r *run) line(compressed bool) pipeline.Line {
 	line := r.server.WALLine()
 	if compressed {
-		line.Transforms = slices.DeleteFunc(line.Transforms, func(s pipeline.Stage) bool { return s.Name == compressor })
+		line.Transforms = slices.DeleteFunc(line.Transforms, func(s pipeline.Stage) bool { return s.Name == server.Compressor })
 	}
 	return line
 }

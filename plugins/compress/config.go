@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/hex"
 	"fmt"
 	"runtime"
 	"slices"
@@ -25,8 +24,6 @@ const (
 	codecNone = "none"
 	// maxWorkers bounds the workers setting, and with it the memory of the process.
 	maxWorkers = 256
-	// maxMagic is the longest magic number.
-	maxMagic = 64
 )
 
 func codecNames() []string { return append(codec.Names(), codecNone, codec.Custom) }
@@ -70,23 +67,10 @@ func (c *Config) validateFilters() schema.Diagnostics {
 	if strings.ContainsRune(c.DecompressionFilter, 0) {
 		complain("decompression_filter", "Invalid command", "A command line cannot hold a NUL character.")
 	}
-	if _, err := parseMagic(c.Magic); err != nil {
+	if _, err := codec.ParseMagic(c.Magic); err != nil {
 		complain("magic", "Invalid magic", "%s.", err)
 	}
 	return found
-}
-
-// parseMagic reads "0x" and two hexadecimal digits for each byte.
-func parseMagic(text string) ([]byte, error) {
-	if text == "" {
-		return nil, nil
-	}
-	digits, prefixed := strings.CutPrefix(strings.ToLower(text), "0x")
-	magic, err := hex.DecodeString(digits)
-	if !prefixed || err != nil || len(magic) == 0 || len(magic) > maxMagic {
-		return nil, fmt.Errorf("%q is not 0x and then two hexadecimal digits for each of 1 to %d bytes", text, maxMagic)
-	}
-	return magic, nil
 }
 
 func (c *Config) codec() string {

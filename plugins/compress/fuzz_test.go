@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
-	"strings"
 	"testing"
 
 	"github.com/barman-go/barman/sdk"
@@ -43,23 +41,6 @@ func FuzzRoundTrip(f *testing.F) {
 		c := transforms[int(which)%len(transforms)]
 		for _, original := range [][]byte{data, bytes.Repeat(data, 1+min(len(data), 3*chunkSize/(1+len(data))))} {
 			wantDecoded(t, c, "x", encode(t, c, "x", original), original)
-		}
-	})
-}
-
-func FuzzMagic(f *testing.F) {
-	for _, text := range []string{"", "0x4c5a4950", "0X1F8b", "4c5a", "0x", "0x4"} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		magic, err := parseMagic(text)
-		switch {
-		case err != nil, text == "":
-			if magic != nil {
-				t.Errorf("%q is % x, error %v", text, magic, err)
-			}
-		case len(magic) == 0 || len(magic) > maxMagic || !strings.EqualFold(fmt.Sprintf("0x%x", magic), text):
-			t.Errorf("%q is % x", text, magic)
 		}
 	})
 }

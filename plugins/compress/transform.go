@@ -63,7 +63,7 @@ func New(config *Config) (*Compressor, error) {
 	}
 	c.readers.New = func() any { return bufio.NewReaderSize(nil, 64<<10) }
 	var err error
-	if c.magic, err = parseMagic(config.Magic); err != nil {
+	if c.magic, err = codec.ParseMagic(config.Magic); err != nil {
 		return nil, err
 	}
 	c.unmarked = c.codec == codec.Custom && c.magic == nil

@@ -4,6 +4,7 @@
 package codec
 
 import (
+	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -38,6 +39,24 @@ const MagicSize = 10
 
 // snappyIdentifier is the chunk with which snappy's framing format begins.
 const snappyIdentifier = "\xff\x06\x00\x00sNaPpY"
+
+// MaxCustomMagic is how many bytes the magic number of Custom may have.
+const MaxCustomMagic = 64
+
+// ParseMagic reads the magic number of Custom as it is configured: 0x and two
+// hexadecimal digits for each byte. Of nothing it makes nothing; an error is of
+// kind Invalid.
+func ParseMagic(text string) ([]byte, error) {
+	if text == "" {
+		return nil, nil
+	}
+	digits, prefixed := strings.CutPrefix(strings.ToLower(text), "0x")
+	magic, err := hex.DecodeString(digits)
+	if !prefixed || err != nil || len(magic) == 0 || len(magic) > MaxCustomMagic {
+		return nil, sdk.Errorf(sdk.Invalid, "%q is not 0x and then two hexadecimal digits for each of 1 to %d bytes", text, MaxCustomMagic)
+	}
+	return magic, nil
+}
 
 // magic is how what a codec made begins.
 type magic struct {

@@ -2,7 +2,9 @@ package codec
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"strings"
 	"testing"
 )
 
@@ -58,6 +60,23 @@ func FuzzParseLevel(f *testing.F) {
 		}
 		if again, err := ParseLevel(string(level)); err != nil || again != level {
 			t.Errorf("level %q becomes %q, then %q", text, level, again)
+		}
+	})
+}
+
+func FuzzParseMagic(f *testing.F) {
+	for _, text := range []string{"", "0x4c5a4950", "0X1F8b", "4c5a", "0x", "0x4", "0x" + strings.Repeat("0", 130)} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		magic, err := ParseMagic(text)
+		switch {
+		case err != nil, text == "":
+			if magic != nil {
+				t.Errorf("%q is % x, error %v", text, magic, err)
+			}
+		case len(magic) == 0 || len(magic) > MaxCustomMagic || !strings.EqualFold(fmt.Sprintf("0x%x", magic), text):
+			t.Errorf("%q is % x", text, magic)
 		}
 	})
 }
