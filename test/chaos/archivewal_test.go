@@ -44,6 +44,9 @@ server "main" {
 
 const smallSegment = 1 << 20
 
+// modified is when the files were written, as far as barman knows.
+var modified = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
 // segment is what PostgreSQL's segment of that number could be.
 func segment(number uint64) []byte {
 	content := make([]byte, smallSegment)
@@ -89,8 +92,7 @@ func (a *archiving) prepare() error {
 			if err := os.WriteFile(path, content, 0o600); err != nil {
 				return err
 			}
-			at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-			if err := os.Chtimes(path, at, at); err != nil {
+			if err := os.Chtimes(path, modified, modified); err != nil {
 				return err
 			}
 		}

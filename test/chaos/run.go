@@ -31,6 +31,8 @@ type Command struct {
 	Path string
 	Args []string // without the name of the program
 	Env  []string
+	// Stdin is the path of what it reads as standard input; empty for nothing.
+	Stdin string
 	// Roots are the directories whose files count, with the name that stands for
 	// each in a Point.
 	Roots map[string]string

@@ -71,6 +71,14 @@ func (t *tracer) run(output *os.File) error {
 	cmd.Args[0] = t.Command.Path
 	cmd.Env = append(append([]string{}, t.Command.Env...), asExec+"="+t.Command.Path)
 	cmd.Stdout, cmd.Stderr = output, output
+	if t.Command.Stdin != "" {
+		in, err := os.Open(t.Command.Stdin)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		cmd.Stdin = in
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		return err

@@ -257,11 +257,22 @@ func (p place) clear(hcl string) error {
 
 // run runs barman without a fault.
 func (p place) run(args ...string) error {
-	c := p.barman(args...)
+	return execute(p.barman(args...))
+}
+
+func execute(c chaos.Command) error {
 	cmd := exec.Command(c.Path, c.Args...)
 	cmd.Env = c.Env
+	if c.Stdin != "" {
+		in, err := os.Open(c.Stdin)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		cmd.Stdin = in
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("barman %s: %w\n%s", strings.Join(args, " "), err, out)
+		return fmt.Errorf("barman %s: %w\n%s", strings.Join(c.Args, " "), err, out)
 	}
 	return nil
 }
