@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
@@ -162,7 +161,7 @@ func (s *Server) needing() ([]needingBackup, error) {
 type needingBackup struct {
 	*Backup
 	begin, end wal.Segment
-	alone      bool // it is kept without the WAL behind its end
+	alone      bool // it is kept standalone: the WAL behind its end may go
 
 	// lookup.require fills these in.
 	timeline wal.Timeline // the newest that it leads to
@@ -182,27 +181,8 @@ func (s *Server) needs(b *Backup) (needingBackup, error) {
 	if err != nil {
 		return needingBackup{}, s.wrap(err)
 	}
-	alone, err := s.keptAlone(b.ID)
-	return needingBackup{Backup: b, begin: begin, end: end, alone: alone}, err
-}
-
-// keptAlone tells whether a backup is kept beyond its time without the WAL that
-// leads to later moments, as Barman's 'keep --target standalone' does.
-func (s *Server) keptAlone(id BackupID) (bool, error) {
-	for _, path := range []string{
-		filepath.Join(s.metaDirectory(), string(id)+"-keep"),
-		filepath.Join(s.Directory(id), "annotations", "keep"),
-	} {
-		content, err := readFile(path, 1<<10)
-		if kindOf(err) == sdk.NotFound {
-			continue
-		}
-		if err != nil {
-			return false, s.wrap(err)
-		}
-		return strings.TrimSpace(string(content)) == "standalone", nil
-	}
-	return false, nil
+	keep, err := s.Annotation(b.ID, AnnotationKeep)
+	return needingBackup{Backup: b, begin: begin, end: end, alone: keep == KeepStandalone}, err
 }
 
 // lookup holds what is there against what is needed.

@@ -131,7 +131,9 @@ func (w world) build(t *testing.T) *Server {
 			t.Fatal(err)
 		}
 		if slices.Contains(fields, "alone") {
-			write(t, filepath.Join(s.Directory(b.ID), "annotations", "keep"), "standalone")
+			if err := s.Annotate(b.ID, AnnotationKeep, KeepStandalone); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	w.segments(t, w.archive, func(name wal.Name) { write(t, s.WALPath(name), "x") })

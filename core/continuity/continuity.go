@@ -6,7 +6,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"slices"
+	"os"
+	"path/filepath"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/fetch"
@@ -24,19 +25,44 @@ type Report struct {
 }
 
 // Check looks for missing segments; see catalogue.Server.Continuity, also for the
-// errors. What seems to be missing is looked for once more, because others may
-// archive and delete meanwhile.
+// errors. Others may archive and delete meanwhile: when it turns out that they
+// did, it looks again.
 func Check(ctx context.Context, s *server.Server) (Report, error) {
-	report, err := look(ctx, s)
 	const most = 5
-	for n := 1; n < most && len(report.Gaps) > 0 && ctx.Err() == nil; n++ {
-		before := report.Gaps
-		report, err = look(ctx, s)
-		if slices.EqualFunc(before, report.Gaps, func(a, b catalogue.Gap) bool { return a.First == b.First && a.Last == b.Last }) {
-			break
+	for n := 1; ; n++ {
+		report, err := look(ctx, s)
+		if n == most || ctx.Err() != nil || !overtaken(s, report) {
+			return report, err
 		}
 	}
-	return report, err
+}
+
+// overtaken tells whether a gap is none any more: a segment of it has arrived, or
+// a backup that needs it is being deleted. Of an archive full of gaps it looks at
+// some.
+func overtaken(s *server.Server, r Report) bool {
+	const some = 100
+	layout := s.Catalogue.Layout()
+	for _, gap := range r.Gaps[:min(some, len(r.Gaps))] {
+		for _, name := range []string{gap.First, gap.Last} {
+			if n, err := wal.ParseName(name); err == nil {
+				if there, err := s.Catalogue.HasWAL(n); err == nil && there {
+					return true
+				}
+			}
+			for _, directory := range []string{layout.StreamingDirectory, layout.IncomingDirectory} {
+				if info, err := os.Lstat(filepath.Join(directory, name)); err == nil && info.Mode().IsRegular() && info.Size() > 0 {
+					return true
+				}
+			}
+		}
+		for _, id := range gap.Backups[:min(some, len(gap.Backups))] {
+			if b, err := s.Catalogue.Get(id); sdk.KindOf(err) == sdk.NotFound || err == nil && !b.State.CopyDone() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func look(ctx context.Context, s *server.Server) (Report, error) {

@@ -131,3 +131,70 @@ func TestAnArchiveWithoutAnyWALIsMoreLikelyNotThere(t *testing.T) {
 		t.Errorf("%s: %+v", report, report.Gaps)
 	}
 }
+
+// Files move from where they arrive into the archive, in order, and backups are
+// deleted with their WAL: neither is a gap.
+func TestWhatOthersMoveAndDeleteIsNoGap(t *testing.T) {
+	const n = 400
+	s := promoted(t, "wal {\n archive = true\n sink \"posix\" {}\n}")
+	segment := func(i uint64) wal.Name {
+		return parsed(t, wal.Segment{Timeline: 1, Number: i}.Name(wal.DefaultSegmentSize))
+	}
+	later, err := s.Catalogue.Create(time.Unix(2000, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	later.State, later.BeginWAL, later.EndWAL, later.Timeline = catalogue.StateDone, segment(n/2).String(), segment(n/2).String(), 1
+	if err := s.Catalogue.Save(later); err != nil {
+		t.Fatal(err)
+	}
+	received := func(i uint64) string {
+		return filepath.Join(s.Catalogue.Layout().StreamingDirectory, segment(i).String())
+	}
+	for i := uint64(2); i <= n; i++ {
+		write(t, received(i), []byte("x"))
+	}
+	for _, i := range []uint64{0, 256} {
+		if err := os.MkdirAll(filepath.Dir(s.Catalogue.WALPath(segment(i))), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	done := make(chan error, 1)
+	go func() {
+		done <- func() error {
+			for i := uint64(2); i <= n; i++ {
+				if err := os.Rename(received(i), s.Catalogue.WALPath(segment(i))); err != nil {
+					return err
+				}
+			}
+			b, err := s.Catalogue.Resolve(catalogue.ShortcutOldest)
+			if err != nil {
+				return err
+			}
+			b.State = catalogue.StateFailed
+			if err := s.Catalogue.Save(b); err != nil {
+				return err
+			}
+			for i := uint64(2); i < n/2; i++ {
+				if err := os.Remove(s.Catalogue.WALPath(segment(i))); err != nil {
+					return err
+				}
+			}
+			return nil
+		}()
+	}()
+	for {
+		if report := check(t, s); len(report.Gaps) > 0 {
+			t.Fatalf("%s: %+v", report, report.Gaps)
+		}
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		default:
+		}
+	}
+}
