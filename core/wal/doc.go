@@ -5,8 +5,10 @@
 //
 // A run takes the finished files of the streaming and incoming directories in
 // the order of their names, so that a segment never becomes visible in the
-// archive before its predecessor that was there too. For each batch of files
-// the order of effects is
+// archive before its predecessor that was there too. What it holds in memory does
+// not grow with their number: names are read in windows, and files go in
+// batches. While the sinks make one batch durable, and it is recorded, the next
+// one is inspected and sent. For each batch the order of effects is
 //
 //  1. the file is durable in every required sink,
 //  2. its line in xlog.db is durable,
