@@ -73,15 +73,28 @@ func sweep(path string) {
 	if err != nil {
 		return
 	}
-	for _, name := range left {
-		f, err := os.OpenFile(name, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-		if err != nil {
-			continue
-		}
-		if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			_ = os.Remove(name)
-		}
-		f.Close()
+	for _, path := range left {
+		removeUnlessHeld(path)
+	}
+}
+
+// SweepUp removes a file if it is what a killed process left of writing any file.
+// It must be in a directory where only this package makes hidden files with its
+// suffix. What cannot be removed stays, and nothing reads it.
+func SweepUp(path string) {
+	if name := filepath.Base(path); strings.HasPrefix(name, ".") && strings.HasSuffix(name, temporarySuffix) {
+		removeUnlessHeld(path)
+	}
+}
+
+func removeUnlessHeld(path string) {
+	f, err := os.OpenFile(path, os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
+		_ = os.Remove(path)
 	}
 }
 

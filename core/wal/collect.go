@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
 )
@@ -177,7 +178,7 @@ func (d *directory) ready() (refilled bool, err error) {
 // fill reads the next names.
 func (d *directory) fill() error {
 	var newest wal.Timeline
-	names, more, err := smallest(d.path, d.after, d.window, func(base string) {
+	names, more, err := smallest(d.path, d.after, d.window, d.sweepUp, func(base string) {
 		name, err := wal.ParseName(base)
 		if err == nil && (name.Kind == wal.KindSegment || name.Kind == wal.KindPartial) {
 			newest = max(newest, name.Timeline)
@@ -199,10 +200,18 @@ func (d *directory) fill() error {
 	return nil
 }
 
+// sweepUp is told of hidden files. Deliveries that were killed may have left some
+// that are not sent again, so that no later delivery sweeps them up.
+func (d *directory) sweepUp(base string) {
+	if d.origin == Incoming {
+		durable.SweepUp(filepath.Join(d.path, base))
+	}
+}
+
 // smallest returns the first names of a directory behind one of them, in order,
-// and whether there are more. see is told of every name that counts: hidden and
-// temporary ones do not.
-func smallest(directory, after string, most int, see func(name string)) (names []string, more bool, err error) {
+// and whether there are more. see is told of every name that counts, hidden of
+// those that begin with a dot, which do not, nor do temporary ones.
+func smallest(directory, after string, most int, hidden, see func(name string)) (names []string, more bool, err error) {
 	f, err := os.Open(directory)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
@@ -220,7 +229,11 @@ func smallest(directory, after string, most int, see func(name string)) (names [
 	for {
 		some, err := f.Readdirnames(1024)
 		for _, name := range some {
-			if strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".tmp") {
+			if strings.HasPrefix(name, ".") {
+				hidden(name)
+				continue
+			}
+			if strings.HasSuffix(name, ".tmp") {
 				continue
 			}
 			see(name)
@@ -244,7 +257,7 @@ func smallest(directory, after string, most int, see func(name string)) (names [
 // list returns the files of a directory but hidden and temporary ones, in order.
 func list(path string, origin Origin) ([]*file, error) {
 	const all = 1 << 30
-	names, _, err := smallest(path, "", all, func(string) {})
+	names, _, err := smallest(path, "", all, func(string) {}, func(string) {})
 	if err != nil {
 		return nil, err
 	}

@@ -340,7 +340,11 @@ func TestWhatAKilledDeliveryLeftIsSweptUp(t *testing.T) {
 	if diff := cmp.Diff(append(held, firstWAL), s.files("incoming")); diff != "" {
 		t.Errorf("the leftover is there, or what is still under way is not: %s", diff)
 	}
+	s.put("incoming", "."+secondWAL+".123.tmp", []byte("half of one that never comes again"))
 	s.archive()
+	if diff := cmp.Diff(held, s.files("incoming")); diff != "" {
+		t.Errorf("after archiving: %s", diff)
+	}
 	if err := w.CloseWithError(io.ErrUnexpectedEOF); err != nil {
 		t.Fatal(err)
 	}
