@@ -76,12 +76,13 @@ func (r *restoreCommand) settle(cmd *cobra.Command) {
 func (r *restoreCommand) decide(ctx context.Context, err error) error {
 	var missing *fetch.MissingError
 	var signalled interruption
+	var several *failures
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(context.Cause(ctx), &signalled):
 		return settled{128 + int(signalled.signal), err}
-	case errors.As(err, &missing):
+	case errors.As(err, &missing) && !errors.As(err, &several):
 		return settled{exitFailed, err}
 	case r.state == walrestore.ArchiveRecovery:
 		return settled{abortRecovery + r.codes(err), fmt.Errorf("%w\nPostgreSQL stops here, so that it does not take this for the end of the archive. Start it again when it is put right.", err)}

@@ -39,6 +39,14 @@ const (
 	Streaming Place = "streaming"
 )
 
+// where says it for people.
+func (p Place) where() string {
+	if p == Archive {
+		return "in the archive"
+	}
+	return fmt.Sprintf("in the %s directory", string(p))
+}
+
 // Result tells of the file that was found.
 type Result struct {
 	// Name is that of the file, that of an unfinished segment with its suffix.

@@ -183,12 +183,12 @@ func (f *search) examine(l location, file io.Reader, size int64) error {
 		if partial {
 			return errNothingYet
 		}
-		return sdk.Errorf(kind, "the file in %s is empty", l.place)
+		return sdk.Errorf(kind, "%s: it is empty", l.place.where())
 	}
 	content := corewal.NewContent(l.name)
 	plain, codecName, err := codec.Decoded(file)
 	if err != nil {
-		return sdk.Errorf(kind, "the file in %s: %w", l.place, err)
+		return sdk.Errorf(kind, "%s: %w", l.place.where(), err)
 	}
 	defer plain.Close()
 	wanted := int64(wal.LongPageHeaderSize)
@@ -206,10 +206,10 @@ func (f *search) examine(l location, file io.Reader, size int64) error {
 	case err == nil && content.Header.SegmentSize == 0:
 		err = content.Finish()
 	case err == nil && codecName == "" && l.name.Kind == wal.KindSegment && size != int64(content.Header.SegmentSize):
-		return sdk.Errorf(kind, "the file in %s has %d bytes, a segment of this cluster %d", l.place, size, content.Header.SegmentSize)
+		return sdk.Errorf(kind, "%s: it has %d bytes, a segment of this cluster %d", l.place.where(), size, content.Header.SegmentSize)
 	}
 	if err != nil {
-		return &unrecognisedError{sdk.Errorf(kind, "the file in %s: %w", l.place, err)}
+		return &unrecognisedError{sdk.Errorf(kind, "%s: %w", l.place.where(), err)}
 	}
 	return nil
 }
@@ -309,9 +309,9 @@ func (f *search) sendError(l location, from *source, err error) error {
 	case from.failed != nil:
 		return from.failed
 	case l.place != Archive && errors.Is(err, io.ErrUnexpectedEOF):
-		return sdk.Errorf(sdk.Unavailable, "the file in %s is still being written: %w", l.place, err)
+		return sdk.Errorf(sdk.Unavailable, "%s: it is still being written: %w", l.place.where(), err)
 	}
-	return sdk.Errorf(sdk.Corrupt, "the file in %s: %w", l.place, err)
+	return sdk.Errorf(sdk.Corrupt, "%s: %w", l.place.where(), err)
 }
 
 // source remembers the errors of a reader, apart from those of the

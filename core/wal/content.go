@@ -42,7 +42,7 @@ func (c *Content) Write(p []byte) (int, error) {
 	c.size += int64(len(p))
 	if !c.IsSegment() {
 		if c.size > maxText {
-			return 0, c.damaged(fmt.Errorf("it is larger than any %s", c.name.Kind))
+			return 0, damaged(fmt.Errorf("it is larger than any %s", c.name.Kind))
 		}
 		c.beginning = append(c.beginning, p...)
 		return len(p), nil
@@ -57,12 +57,12 @@ func (c *Content) Write(p []byte) (int, error) {
 			err = header.CheckName(c.name)
 		}
 		if err != nil {
-			return 0, c.damaged(err)
+			return 0, damaged(err)
 		}
 		c.Header = header
 	}
 	if c.size > int64(c.Header.SegmentSize) {
-		return 0, c.damaged(fmt.Errorf("it holds more than the %d bytes of a segment", c.Header.SegmentSize))
+		return 0, damaged(fmt.Errorf("it holds more than the %d bytes of a segment", c.Header.SegmentSize))
 	}
 	return len(p), nil
 }
@@ -72,19 +72,17 @@ func (c *Content) Write(p []byte) (int, error) {
 func (c *Content) Finish() error {
 	switch {
 	case c.size == 0:
-		return c.damaged(errors.New("it is empty"))
+		return damaged(errors.New("it is empty"))
 	case !c.IsSegment():
 		if err := examineText(c.name, bytes.NewReader(c.beginning)); err != nil {
-			return c.damaged(err)
+			return damaged(err)
 		}
 	case c.Header.SegmentSize == 0:
-		return c.damaged(fmt.Errorf("it has only %d bytes", c.size))
+		return damaged(fmt.Errorf("it has only %d bytes", c.size))
 	case c.name.Kind == wal.KindSegment && c.Missing() > 0:
-		return c.damaged(fmt.Errorf("it has %d bytes, a segment of this cluster %d", c.size, c.Header.SegmentSize))
+		return damaged(fmt.Errorf("it has %d bytes, a segment of this cluster %d", c.size, c.Header.SegmentSize))
 	}
 	return nil
 }
 
-func (c *Content) damaged(err error) error {
-	return sdk.Errorf(sdk.Corrupt, "WAL file %s: %w", c.name, err)
-}
+func damaged(err error) error { return &sdk.Error{Kind: sdk.Corrupt, Err: err} }
