@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/user"
@@ -77,7 +78,7 @@ func (r *run) restoreCommand() (string, error) {
 		}
 		through = []string{"sudo", "-n", "-u", as}
 		r.warn("the catalogue belongs to user %s, and PostgreSQL will run as another one: restore_command therefore goes through sudo. "+
-			"Let PostgreSQL's user do that before you start it, with a line such as 'postgres ALL=(%s) NOPASSWD: %s' in /etc/sudoers.d/barman", as, as, get.Executable)
+			"Let PostgreSQL's user do that before you start it, with a line such as 'postgres ALL=(%s) NOPASSWD: %s *' in /etc/sudoers.d/barman", as, as, strings.Join(get.base(), " "))
 	}
 	return get.onThisHost(through, r.server.Name(), partial), nil
 }
@@ -91,16 +92,35 @@ func (r *run) postgresUser() (uid uint32, known bool) {
 	return r.owner.Uid, r.owner.Uid != 0
 }
 
+// exitUnfetched is what restore_command ends with when WAL could not be fetched:
+// PostgreSQL takes an exit code above 125 for a failure that recovery must not go
+// on after, and one below for the end of the archive (PostgreSQL manual, section
+// 25.3.4). It is that of barman get-wal for a barman out of reach.
+const exitUnfetched = 202
+
 func (g GetWAL) onThisHost(through []string, server string, partial bool) string {
-	words := append(slices.Clone(through), g.Executable)
-	if g.Configuration != "" {
-		words = append(words, "-c", g.Configuration)
-	}
-	words = append(words, "get-wal")
+	words := g.base()
 	if partial {
 		words = append(words, "-P")
 	}
-	return quoteWords(append(words, server)) + " %f > %p"
+	words = append(words, server)
+	command := quoteWords(slices.Concat(through, words)) + " %f > %p"
+	if len(through) == 0 || !partial {
+		return command // which sees by itself whether PostgreSQL would end recovery; a standby asks again
+	}
+	// As another user it cannot look into the data directory, and sudo says with the
+	// very code for a missing file that it is not allowed.
+	allowed := quoteWords(slices.Concat(through[:1], []string{"-l"}, through[1:], words)) + " %f > /dev/null"
+	return fmt.Sprintf("%s || exit %d; %s || case $? in 1) exit 1;; *) exit %d;; esac", allowed, exitUnfetched, command, exitUnfetched)
+}
+
+// base is the command up to its options.
+func (g GetWAL) base() []string {
+	words := []string{g.Executable}
+	if g.Configuration != "" {
+		words = append(words, "-c", g.Configuration)
+	}
+	return append(words, "get-wal")
 }
 
 func (g GetWAL) overSSH(server, as string, partial bool, jobs int) string {

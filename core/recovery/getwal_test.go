@@ -20,7 +20,7 @@ func TestCommandsThatFetchWAL(t *testing.T) {
 	for _, test := range []struct{ got, want string }{
 		{here.onThisHost(nil, "main", true), "/usr/bin/barman get-wal -P main %f > %p"},
 		{here.onThisHost(nil, "main", false), "/usr/bin/barman get-wal main %f > %p"},
-		{configured.onThisHost([]string{"sudo", "-n", "-u", "barman"}, "main", true), "sudo -n -u barman /usr/bin/barman -c /srv/barman.hcl get-wal -P main %f > %p"},
+		{configured.onThisHost([]string{"sudo", "-n", "-u", "barman"}, "main", false), "sudo -n -u barman /usr/bin/barman -c /srv/barman.hcl get-wal main %f > %p"},
 		{there.overSSH("main", "barman", true, 1), "barman-wal-restore -P -U barman backup.example.com main %f %p"},
 		{there.overSSH("main", "barman", false, 4), "barman-wal-restore -U barman backup.example.com main %f %p -p 4"},
 		{port.overSSH("main", "barman", true, 1), "barman-wal-restore -P -U barman --port 2222 -c /srv/barman.hcl backup.example.com main %f %p"},
@@ -69,7 +69,7 @@ func TestWithGetWALNothingOfTheArchiveIsCopied(t *testing.T) {
 		s.wal(segmentName(2, 0x21), asIs)
 		s.stream(segmentName(2, 0x22)+".partial", "streamed "+segmentName(2, 0x22))
 		report := s.mustRun(Request{Standby: standby, GetWAL: &GetWAL{Executable: "/usr/bin/barman"}})
-		if report.WALFiles != 0 || report.WALDirectory != "" || !strings.HasSuffix(report.RestoreCommand, want) {
+		if report.WALFiles != 0 || report.WALDirectory != "" || !strings.Contains(report.RestoreCommand, want) {
 			t.Errorf("%+v", report)
 		}
 		found := tree(t, report.Destination)
@@ -97,9 +97,9 @@ func TestAServerOfAnotherUserIsToldToGoThroughSudo(t *testing.T) {
 		want                   string
 	}{
 		"the catalogue's owner": {1, 1, "/usr/bin/barman "},
-		"another user":          {1, 2, "sudo -n -u daemon /usr/bin/barman "},
-		"nobody knows":          {1, 0, "sudo -n -u daemon /usr/bin/barman "},
-		"without a name":        {54321, 1, `sudo -n -u '#54321' /usr/bin/barman `},
+		"another user":          {1, 2, "sudo -l -n -u daemon /usr/bin/barman "},
+		"nobody knows":          {1, 0, "sudo -l -n -u daemon /usr/bin/barman "},
+		"without a name":        {54321, 1, `sudo -l -n -u '#54321' /usr/bin/barman `},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, noTransform)
@@ -115,7 +115,7 @@ func TestAServerOfAnotherUserIsToldToGoThroughSudo(t *testing.T) {
 				t.Errorf("%s", report.RestoreCommand)
 			}
 			through := strings.HasPrefix(test.want, "sudo")
-			if told := strings.Contains(strings.Join(report.Warnings, "\n"), "NOPASSWD: /usr/bin/barman"); told != through {
+			if told := strings.Contains(strings.Join(report.Warnings, "\n"), "NOPASSWD: /usr/bin/barman get-wal *'"); told != through {
 				t.Errorf("%q", report.Warnings)
 			}
 		})
@@ -136,6 +136,38 @@ func TestAHostThatSSHWouldTakeForAnOptionIsRefused(t *testing.T) {
 		}
 		if _, err := os.Stat(destination); !os.IsNotExist(err) {
 			t.Errorf("%+v: the destination was made: %v", get, err)
+		}
+	}
+}
+
+// sudoer stands for sudo: it does not allow the user of $DENIED anything.
+const sudoer = `#!/bin/sh
+list=
+[ "$1" = -l ] && { list=yes; shift; }
+[ "$3" = "$DENIED" ] && exit 1
+shift 3
+[ "$list" ] || exec "$@"
+`
+
+func TestWhatSudoRefusesIsNotTheEndOfTheArchive(t *testing.T) {
+	directory := t.TempDir()
+	g := GetWAL{Executable: filepath.Join(directory, "barman")}
+	if err := os.WriteFile(filepath.Join(directory, "sudo"), []byte(sudoer), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	restore := command(g.onThisHost([]string{"sudo", "-n", "-u", "barman"}, "main", true), "000000010000000000000001", filepath.Join(directory, "RECOVERYXLOG"))
+	for _, test := range []struct {
+		denied, barman string
+		want           int
+	}{{"nobody", "exit 0", 0}, {"nobody", "exit 1", 1}, {"nobody", "exit 2", 202}, {"nobody", "exit 6", 202}, {"nobody", "kill -9 $$", 202}, {"barman", "exit 0", 202}} {
+		if err := os.WriteFile(g.Executable, []byte("#!/bin/sh\n"+test.barman+"\n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("sh", "-c", restore)
+		cmd.Env = []string{"PATH=" + directory + ":/usr/bin:/bin", "DENIED=" + test.denied}
+		out, err := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != test.want {
+			t.Errorf("%+v: exit code %d, %v\n%s", test, got, err, out)
 		}
 	}
 }
