@@ -13,11 +13,11 @@ import (
 type Config struct {
 	Slot            string        `hcl:"slot,optional" doc:"The replication slot that keeps the server from removing WAL that was not received yet. Without one a receiver that is down for long misses WAL."`
 	CreateSlot      string        `hcl:"create_slot,optional" default:"manual" doc:"Whether a missing slot is created: manual (barman receive-wal --create-slot) or auto (when receiving starts)."`
-	Conninfo        sdk.Secret    `hcl:"conninfo,optional" doc:"Connection string for the replication protocol; the server's streaming_conninfo when left out."`
+	Conninfo        sdk.Secret    `hcl:"conninfo,optional" doc:"Connection string for the replication protocol; the server's wal_streaming_conninfo, which is its streaming_conninfo by default, when left out."`
 	ApplicationName string        `hcl:"application_name,optional" default:"barman_receive_wal" doc:"The name that the server shows in pg_stat_replication and compares with synchronous_standby_names."`
 	StatusInterval  time.Duration `hcl:"status_interval,optional" default:"10s" doc:"How often received WAL is made durable and the server told of it, unless synchronous; keep it below the server's wal_sender_timeout."`
 	ReceiverTimeout time.Duration `hcl:"receiver_timeout,optional" default:"1m" doc:"How long the server may say nothing, though it was asked to halfway, before the connection counts as lost."`
-	Synchronous     *bool         `hcl:"synchronous,optional" doc:"Make WAL durable and report it as soon as it has come, so that the receiver can be a synchronous standby."`
+	Synchronous     *bool         `hcl:"synchronous,optional" doc:"Make WAL durable and report it as soon as it has come, as a synchronous standby must. When left out, that is done while the server's synchronous_standby_names names this one."`
 }
 
 // Limits of status_interval: below, the reports would be a load; above, servers
