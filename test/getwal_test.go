@@ -91,9 +91,13 @@ func TestAServerOnBarmansHostFetchesItsWAL(t *testing.T) {
 		c.WaitRecovered()
 		want.Check(t, c)
 	}
-	copied := s.restore(id, "--no-get-wal")
-	if _, err := os.Stat(filepath.Join(copied, "barman_wal")); err != nil {
-		t.Errorf("--no-get-wal: %v", err)
+	directory, _ := s.destination()
+	if out := s.home.Must("recover", "main", id, directory, "--no-get-wal"); !strings.Contains(out, " files in "+directory+"/barman_wal") {
+		t.Errorf("--no-get-wal copies no WAL:\n%s", out)
+	}
+	directory, _ = s.destination()
+	if out := s.home.Must("recover", "main", id, directory); !strings.Contains(out, "get-wal -P main %f > %p") {
+		t.Errorf("it does not say that WAL is fetched:\n%s", out)
 	}
 }
 
