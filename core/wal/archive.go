@@ -120,6 +120,7 @@ type run struct {
 	next     *file // taken from the queue for a batch that had no room for it
 	index    *index
 	writers  map[bool]*pipeline.Writer // by whether the files are compressed already
+	early    *opening                  // the one that may become the first of them; nil for none
 	underway *batch                    // being stored and recorded; nil for none
 	givenUp  map[int]bool              // optional sinks that do not work in this run
 }

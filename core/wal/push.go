@@ -44,13 +44,16 @@ func Push(ctx context.Context, s *server.Server, path string) (_ Outcome, _ Repo
 	if err := s.Catalogue.CreateDirectories(); err != nil {
 		return "", Report{}, err
 	}
+	r := &run{server: s}
+	// Starting the plugins takes longer than all that comes before they have
+	// something to do.
+	r.openEarly(ctx)
 	lock, err := lockArchive(ctx, s)
 	if err != nil {
-		return "", Report{}, err
+		return "", Report{}, errors.Join(err, r.closeWriters())
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
-	r := &run{server: s}
-	if err := r.archiveAll(ctx, q); err != nil {
+	if err := errors.Join(r.archiveAll(ctx, q), r.closeWriters()); err != nil {
 		return "", r.report, err
 	}
 	if r.report.Known > 0 {

@@ -138,6 +138,14 @@ func TestWhatCannotBeArchivedIsRefusedAndStays(t *testing.T) {
 	}
 }
 
+func TestACompressedFileIsArchivedAsItIs(t *testing.T) {
+	s := newSite(t, t.TempDir(), zstdLine)
+	compressed := tool(t, segmentOf(firstWAL, testSystemID, 1), "gzip", "-c")
+	if outcome := s.push(newPgWAL(t).write(firstWAL, compressed)); outcome != Archived || !bytes.Equal(s.raw(firstWAL), compressed) {
+		t.Error(outcome)
+	}
+}
+
 // Whoever brings a segment at the same time, the archive has it once.
 func TestASegmentThatComesByEveryWayAtOnceIsArchivedOnce(t *testing.T) {
 	home := t.TempDir()

@@ -49,12 +49,10 @@ func (r *run) writer(ctx context.Context, compressed bool) (*pipeline.Writer, er
 	if w := r.writers[compressed]; w != nil {
 		return w, nil
 	}
-	line := r.line(compressed)
-	w, err := r.server.Engine.OpenWriter(ctx, line, pipeline.Observer{
-		Lost: func(l pipeline.Lost) {
-			r.server.Logger.Warn("an optional sink failed", "sink", line.Sinks[l.Sink].Name, "reason", l.Reason)
-		},
-	})
+	w, err := r.begun(compressed)
+	if w == nil && err == nil {
+		w, err = r.openWriter(ctx, compressed)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +60,50 @@ func (r *run) writer(ctx context.Context, compressed bool) (*pipeline.Writer, er
 	return w, nil
 }
 
+func (r *run) openWriter(ctx context.Context, compressed bool) (*pipeline.Writer, error) {
+	line := r.line(compressed)
+	return r.server.Engine.OpenWriter(ctx, line, pipeline.Observer{
+		Lost: func(l pipeline.Lost) {
+			r.server.Logger.Warn("an optional sink failed", "sink", line.Sinks[l.Sink].Name, "reason", l.Reason)
+		},
+	})
+}
+
+// opening is a pipeline that starts before it is known whether it is needed.
+type opening struct {
+	done   chan struct{} // closed when it is known how that went
+	writer *pipeline.Writer
+	err    error
+}
+
+// openEarly starts the pipeline for files that are not compressed.
+func (r *run) openEarly(ctx context.Context) {
+	o := &opening{done: make(chan struct{})}
+	r.early = o
+	go func() {
+		defer close(o.done)
+		o.writer, o.err = r.openWriter(ctx, false)
+	}()
+}
+
+// begun returns the pipeline that was started early, if it is of that kind.
+func (r *run) begun(compressed bool) (*pipeline.Writer, error) {
+	o := r.early
+	if o == nil || compressed {
+		return nil, nil
+	}
+	r.early = nil
+	<-o.done
+	return o.writer, o.err
+}
+
 // closeWriters ends the running pipelines. What they stored is durable before.
 func (r *run) closeWriters() error {
 	var errs []error
+	// One that nobody asked for may have failed.
+	if w, _ := r.begun(false); w != nil {
+		errs = append(errs, w.Close())
+	}
 	for kind, w := range r.writers {
 		errs = append(errs, w.Close())
 		delete(r.writers, kind)
