@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/barman-go/barman/core/version"
 	walarchive "github.com/barman-go/barman/core/wal"
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
@@ -260,7 +262,7 @@ func (r *run) finish(result sdk.BackupResult) {
 	beginOffset, endOffset := int64(b.SegmentSize.Offset(b.BeginLSN)), int64(b.SegmentSize.Offset(b.EndLSN))
 	b.BeginWAL, b.EndWAL, b.BeginOffset, b.EndOffset = begin.Name(b.SegmentSize), end.Name(b.SegmentSize), &beginOffset, &endOffset
 	b.Tablespaces = tablespaces(b.Tablespaces, result.Tablespaces)
-	b.Compression = codec(r.suffix, result.Codec)
+	b.Compression = compression(r.suffix, result.Codec)
 	elapsed := time.Since(r.begun).Seconds()
 	b.CopyStats = catalogue.Dict{{Key: "copy_time", Value: elapsed}, {Key: "total_time", Value: elapsed}}
 	size := r.stored
@@ -284,19 +286,9 @@ func tablespaces(known []catalogue.Tablespace, copied []sdk.Tablespace) []catalo
 	return result
 }
 
-// codec is the compression of the tar files, by the name that backup.info has
-// for it.
-func codec(suffix, server string) string {
-	switch suffix {
-	case ".gz":
-		return "gzip"
-	case ".zst":
-		return "zstd"
-	case ".lz4":
-		return "lz4"
-	}
-	return server
-}
+// compression is that of the tar files, by the name that backup.info has for it:
+// what the transforms made, or else the server.
+func compression(suffix, server string) string { return cmp.Or(codec.OfSuffix(suffix), server) }
 
 func header(line pipeline.Line) catalogue.ReceiptsHeader {
 	h := catalogue.ReceiptsHeader{Program: "barman " + version.Version}

@@ -181,6 +181,8 @@ func TestTheCodecIsThatOfTheTarFiles(t *testing.T) {
 		{"base/1/data/base.tar.gz", "base/1/data/base.tar", "", "gzip"},
 		{"base/1/data/base.tar.zst", "base/1/data/base.tar", "", "zstd"},
 		{"base/1/data/base.tar.lz4", "base/1/data/base.tar", "", "lz4"},
+		{"base/1/data/base.tar.bz2", "base/1/data/base.tar", "", "bzip2"},
+		{"base/1/data/base.tar.custom", "base/1/data/base.tar", "", "custom"},
 		{"base/1/data/base.tar.age", "base/1/data/base.tar", "", ""},
 		{"base/1/data/base.tar.gz", "base/1/data/base.tar.gz", "gzip", "gzip"},
 		{"base/1/data/16400.tar.gz", "base/1/data/16400.tar", "", ""},
@@ -201,8 +203,8 @@ func TestTheCodecIsThatOfTheTarFiles(t *testing.T) {
 		if err := w.Abort(); err != nil {
 			t.Error(err)
 		}
-		if got := codec(r.suffix, test.server); got != test.want || r.stored != 7 {
-			t.Errorf("%s: codec %q, expected %q; %d bytes", test.stored, got, test.want, r.stored)
+		if got := compression(r.suffix, test.server); got != test.want || r.stored != 7 {
+			t.Errorf("%s: compression %q, expected %q; %d bytes", test.stored, got, test.want, r.stored)
 		}
 	}
 }

@@ -342,6 +342,21 @@ func TestWhatAThirdPartysTransformHidesIsRevealed(t *testing.T) {
 	s.wantBytes(Request{Name: parsed(t, second)}, plugintest.Segment(t, second))
 }
 
+func TestWhatACommandCompressedIsReadByIt(t *testing.T) {
+	s := newSite(t, `wal {
+  archive = true
+  transform "compress" {
+    codec                = "zstd" # today
+    decompression_filter = "tail -c +5 | gzip -d"
+    magic                = "0x5a495021"
+  }
+  sink "posix" {}
+}`)
+	content := plugintest.Segment(t, first)
+	s.archived(first, append([]byte("ZIP!"), compressed(t, codec.Gzip, content)...))
+	s.wantBytes(Request{Name: parsed(t, first)}, content)
+}
+
 func TestAStoreElsewhereIsAskedItself(t *testing.T) {
 	elsewhere := t.TempDir()
 	s := newSite(t, "wal {\n archive = true\n sink \"posix\" { path = \""+elsewhere+"\" }\n}")

@@ -25,8 +25,7 @@ const (
 	// openFlags: neither a link nor a pipe may lead elsewhere or make us wait.
 	openFlags = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
-	archiveFolder = "wals"     // of every sink
-	compressor    = "compress" // the transform whose formats are read without it
+	archiveFolder = "wals" // of every sink
 	partialSuffix = ".partial"
 )
 
@@ -136,7 +135,7 @@ func (f *search) try(ctx context.Context, l location) (found bool, err error) {
 	switch {
 	case errors.Is(finding, errNothingYet):
 		return false, nil
-	case errors.As(finding, &unrecognised) && l.place == Archive && f.transformed() && !f.server.WALStoredElsewhere():
+	case errors.As(finding, &unrecognised) && l.place == Archive && !f.server.WALReadable() && !f.server.WALStoredElsewhere():
 		return f.fromStore(ctx, l)
 	case finding != nil:
 		f.pass(finding)
@@ -153,12 +152,6 @@ func (f *search) pass(reason error) {
 	if f.unusable == nil {
 		f.unusable = reason
 	}
-}
-
-// transformed tells whether the WAL pipeline has transforms but for the one
-// whose formats are recognised without it.
-func (f *search) transformed() bool {
-	return slices.ContainsFunc(f.server.WALLine().Transforms, func(s pipeline.Stage) bool { return s.Name != compressor })
 }
 
 // errNothingYet is the finding of an unfinished segment that holds no WAL.
@@ -219,7 +212,7 @@ func (f *search) fromStore(ctx context.Context, l location) (found bool, err err
 	line := f.server.WALLine()
 	line.Lanes = 1
 	if f.request.Stored {
-		line.Transforms = slices.DeleteFunc(line.Transforms, func(s pipeline.Stage) bool { return s.Name == compressor })
+		line.Transforms = slices.DeleteFunc(line.Transforms, func(s pipeline.Stage) bool { return s.Name == server.Compressor })
 	}
 	selections := []host.Selection{{Name: path.Join(archiveFolder, l.name.HashDir(), l.name.String())}}
 	err = f.server.Engine.Read(ctx, line, selections, func(_ context.Context, _ sdk.Object, r io.Reader) error {

@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -10,7 +11,9 @@ import (
 	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/host"
+	"github.com/barman-go/barman/sdk/schema"
 )
 
 // restoreData unpacks the backup into the destination.
@@ -133,7 +136,7 @@ func (r *run) transforms(configured []pipeline.Stage, stored form) ([]pipeline.S
 		switch {
 		case used.Kind != "transform":
 		case used.Name == decompress.Name && !stored.tar:
-			stages = append(stages, decompressFiles(stored.suffix))
+			stages = append(stages, decompressFiles(configured, stored.suffix))
 		default:
 			stages = append(stages, configuredOr(configured, used.Name))
 		}
@@ -148,17 +151,43 @@ func (r *run) transforms(configured []pipeline.Stage, stored form) ([]pipeline.S
 var decompress = pipeline.Stage{Kind: "transform", Name: "compress", Settings: pipeline.Values{}}
 
 // decompressFiles also takes the suffix that the codec of the backup added off
-// the names of files, whichever is configured today.
-func decompressFiles(suffix string) pipeline.Stage {
-	stage := decompress
+// the names of files, whichever is configured today. A command of the user's is
+// what is configured for it today.
+func decompressFiles(configured []pipeline.Stage, suffix string) pipeline.Stage {
 	used := "none"
-	for ending, codec := range map[string]string{".gz": "gzip", ".zst": "zstd", ".lz4": "lz4"} {
-		if strings.Contains(suffix, ending) {
-			used = codec
+	for part := range strings.SplitSeq(suffix, ".") {
+		if name := codec.OfSuffix("." + part); name != "" {
+			used = name
 		}
 	}
+	stage := decompress
 	stage.Settings = pipeline.Values{"codec": used}
+	if used == codec.Custom {
+		stage.Settings = asCustom{configuredOr(configured, decompress.Name).Settings}
+	}
 	return stage
+}
+
+// asCustom are settings of the transform compress with the codec custom, to
+// read with.
+type asCustom struct{ pipeline.Settings }
+
+// Decode replaces the codec, and puts a command that fails where there is none to
+// compress with any more.
+func (a asCustom) Decode(described schema.Schema) ([]byte, error) {
+	encoded, err := a.Settings.Decode(described)
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]any{}
+	if err := json.Unmarshal(encoded, &values); err != nil {
+		return nil, err
+	}
+	values["codec"] = codec.Custom
+	if text, _ := values["filter"].(string); text == "" {
+		values["filter"] = "false"
+	}
+	return json.Marshal(values)
 }
 
 func configuredOr(configured []pipeline.Stage, name string) pipeline.Stage {

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"bytes"
 	"maps"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/codec"
 )
 
 var side = []catalogue.Tablespace{{Name: "side", OID: 16400, Location: "/nonexistent/original"}}
@@ -49,7 +51,29 @@ func wantData(t *testing.T, report Report, more map[string]string, but ...string
 const (
 	noTransform = "  backup {\n    sink \"posix\" {}\n  }\n"
 	lz4Today    = "  backup {\n    transform \"compress\" {\n      codec = \"lz4\"\n    }\n    sink \"posix\" {}\n  }\n"
+	// filters are settings of the codec custom; see filtered.
+	filters     = "      decompression_filter = \"tail -c +5 | gzip -d\"\n      magic = \"0x5a495021\"\n"
+	customToday = "  backup {\n    transform \"compress\" {\n      codec = \"custom\"\n      filter = \"printf ZIP! && gzip\"\n" + filters + "    }\n    sink \"posix\" {}\n  }\n"
+	customOnce  = "  backup {\n    transform \"compress\" {\n      codec = \"lz4\"\n" + filters + "    }\n    sink \"posix\" {}\n  }\n"
 )
+
+// filtered is what the codec custom makes.
+func filtered(content []byte) []byte { return append([]byte("ZIP!"), zipped(content)...) }
+
+func xzipped(content []byte) []byte {
+	var b bytes.Buffer
+	w, err := codec.NewWriter(codec.XZ, "", &b)
+	if err == nil {
+		_, err = w.Write(content)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
 
 func TestEveryFormOfABackupIsRecovered(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -63,6 +87,10 @@ func TestEveryFormOfABackupIsRecovered(t *testing.T) {
 		"compressed plain files":             {lz4Today, func(s *site) { s.putPlain(".zst", zstandard); s.receipts("compress") }, nil},
 		"compressed plain files, none today": {noTransform, func(s *site) { s.putPlain(".gz", zipped); s.receipts("compress") }, nil},
 		"tar files":                          {noTransform, func(s *site) { s.putTar("", asIs) }, manifest},
+		"plain files in another format":      {lz4Today, func(s *site) { s.putPlain(".xz", xzipped); s.receipts("compress") }, nil},
+		"plain files by a command":           {customToday, func(s *site) { s.putPlain(".custom", filtered); s.receipts("compress") }, nil},
+		"plain files by a command of once":   {customOnce, func(s *site) { s.putPlain(".custom", filtered); s.receipts("compress") }, nil},
+		"tar files by a command of once":     {customOnce, func(s *site) { s.putTar(".custom", filtered); s.receipts("compress"); s.backup.Compression = "custom" }, manifest},
 		"tar files of Barman in Python":      {noTransform, func(s *site) { s.putTar(".gz", zipped); s.backup.Compression = "gzip" }, manifest},
 		"compressed tar files":               {lz4Today, func(s *site) { s.putTar(".zst", zstandard); s.receipts("compress"); s.backup.Compression = "zstd" }, manifest},
 		"compressed by the server":           {noTransform, func(s *site) { s.putTar(".gz", zipped); s.receipts(); s.backup.Compression = "gzip" }, manifest},

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -45,6 +46,14 @@ func Open(loaded *config.Config, s *config.Server, engine *pipeline.Engine, logg
 		return nil, err
 	}
 	return &Server{Config: s, Catalogue: c, Engine: engine, Logger: logger.Named(s.Name), loaded: loaded}, nil
+}
+
+// WALReadable tells whether what the WAL pipeline stores can be read without it:
+// nothing transforms it, or only what makes the formats of package codec.
+func (s *Server) WALReadable() bool {
+	return !slices.ContainsFunc(s.Config.WAL.Transforms, func(block config.Stage) bool {
+		return block.Name != Compressor || block.Has("decompression_filter")
+	})
 }
 
 // customMagic is how WAL begins that the transform "compress" gave to a command

@@ -163,7 +163,7 @@ func TestToolsReadWhatWeWrite(t *testing.T) {
 func TestPythonReadsWhatWeWrite(t *testing.T) {
 	for codec, module := range map[string]string{"gzip": "gzip", "bzip2": "bz2", "xz": "lzma"} {
 		c := start(t, Config{Codec: codec})
-		for _, size := range []int{0, 1, 2*chunkSize + 12345} {
+		for _, size := range []int{0, 2*chunkSize + 12345} {
 			data := tablePages(size, 2)
 			stored := encode(t, c, "x", data)
 			program := fmt.Sprintf("import sys, shutil, %[1]s; shutil.copyfileobj(%[1]s.open(sys.stdin.buffer), sys.stdout.buffer)", module)
@@ -193,7 +193,7 @@ func TestWeReadWhatToolsWrite(t *testing.T) {
 	} {
 		t.Run(command, func(t *testing.T) {
 			c := start(t, Config{})
-			for _, size := range []int{0, 1, 255, 256, 4096, 64 << 10, chunkSize + 1, 2*chunkSize + 12345} {
+			for _, size := range []int{0, 1, 4096, chunkSize + 1} {
 				data := tablePages(size, 3)
 				argv := append(strings.Fields(command), "-c")
 				wantDecoded(t, c, "base.tar", tool(t, data, argv...), data)
