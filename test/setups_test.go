@@ -75,7 +75,7 @@ func (s *site) cron() (stop func()) {
 		// Nothing is left that would start another one.
 		for _, task := range []string{"receive-wal", "archive-wal"} {
 			if pid := s.holder(task); pid != 0 {
-				kill(s.t, pid, syscall.SIGTERM)
+				_ = syscall.Kill(pid, syscall.SIGTERM) // it may have ended
 				eventually(s.t, task+" ends", func() bool { return s.holder(task) != pid })
 			}
 		}
@@ -137,7 +137,8 @@ func TestTheSetUpsOfTheExamplesLoseAServerAndRecoverItToTheLastRow(t *testing.T)
 			s.SwitchWAL()
 			if streams {
 				// A receiver that was killed is replaced.
-				first := s.holder("receive-wal")
+				first := 0
+				eventually(t, "a receiver runs", func() bool { first = s.holder("receive-wal"); return first != 0 })
 				kill(t, first, syscall.SIGKILL)
 				eventually(t, "another receiver runs", func() bool { pid := s.holder("receive-wal"); return pid != 0 && pid != first })
 			}
@@ -185,10 +186,25 @@ func TestCronReturnsWhileWhatItStartedGoesOn(t *testing.T) {
 	eventually(t, "the segment is archived", func() bool { found, _ := filepath.Glob(s.path("wals", name[:16], name+"*")); return len(found) == 1 })
 
 	// Other settings need another receiver.
-	s.configure(zstdTar + strings.Replace(receiveLZ4, `"barman"`, `"another"`, 1))
+	s.reconfigure(`"barman"`, `"another"`)
 	eventually(t, "the receiver of the old settings is replaced", func() bool { pid := s.holder("receive-wal"); return pid != 0 && pid != receiver })
 	s.Wait("SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = 'another' AND active)")
 	stop()
+}
+
+// reconfigure changes the configuration under a cron that reads it all the time.
+func (s *site) reconfigure(before, after string) {
+	s.t.Helper()
+	text, err := os.ReadFile(s.home.Config)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(s.home.Config+".new", []byte(strings.Replace(string(text), before, after, 1)), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Rename(s.home.Config+".new", s.home.Config); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func exists(path string) bool {
