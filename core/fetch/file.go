@@ -108,7 +108,7 @@ func WriteFile(ctx context.Context, s *server.Server, request Request, path stri
 	if err != nil {
 		return Result{}, sdk.Errorf(sdk.Invalid, "file for WAL file %s: %w", request.Name, err)
 	}
-	result, err := Write(ctx, s, request, r)
+	result, err := write(ctx, s, request, &heldBack{w: r, hidden: true})
 	if err != nil {
 		return Result{}, errors.Join(err, r.Abort())
 	}
@@ -120,6 +120,9 @@ type heldBack struct {
 	w       io.Writer
 	last    []byte
 	written int64
+	// hidden is true where nobody sees what is written before all is right: then
+	// nothing is held back.
+	hidden bool
 	// size tells, when the first bytes are there, how many there will be.
 	size func() int64
 }
@@ -130,6 +133,9 @@ func (h *heldBack) Write(p []byte) (int, error) {
 	if err := h.release(); err != nil {
 		return 0, err
 	}
+	if h.hidden {
+		return len(p), h.pass(p)
+	}
 	h.last = append(h.last[:0], p...)
 	return len(p), nil
 }
@@ -139,9 +145,14 @@ func (h *heldBack) release() error {
 	if len(h.last) == 0 {
 		return nil
 	}
-	n, err := h.w.Write(h.last)
-	h.written += int64(n)
+	err := h.pass(h.last)
 	h.last = h.last[:0]
+	return err
+}
+
+func (h *heldBack) pass(p []byte) error {
+	n, err := h.w.Write(p)
+	h.written += int64(n)
 	if err != nil {
 		return &outputError{err}
 	}

@@ -86,7 +86,9 @@ var errDisconnect = errors.New("the spool was full for long")
 
 func (p *prefetcher) run(ctx context.Context) error {
 	defer p.forget()
-	err := p.spool.clear(func(name wal.Name) bool { return name.Timeline == p.Next.Timeline && !before(name, p.Next) })
+	// What does not follow without a gap would only take up the room.
+	follows := p.spool.has(p.Next)
+	err := p.spool.clear(func(name wal.Name) bool { return follows && name.Timeline == p.Next.Timeline && !before(name, p.Next) })
 	fetchMore := p.fetchTar
 	for err == nil {
 		if err = p.skipFetched(); err != nil {
@@ -185,6 +187,9 @@ func (p *prefetcher) waitForRoom(ctx context.Context, connected bool) error {
 		if p.hasRoom(len(waiting)) {
 			return nil
 		}
+		if wanted.Kind != 0 && p.wentBack(wanted) {
+			return errDone
+		}
 		if time.Since(when) > idleTime {
 			return errors.Join(errDone, p.spool.clear(func(wal.Name) bool { return false }))
 		}
@@ -197,6 +202,21 @@ func (p *prefetcher) waitForRoom(ctx context.Context, connected bool) error {
 		case <-time.After(pollTime):
 		}
 	}
+}
+
+// wentBack tells whether PostgreSQL wants segments before those that wait, as it
+// does after a restart.
+func (p *prefetcher) wentBack(wanted wal.Name) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.size == 0 {
+		return false
+	}
+	next, err := successor(wanted, p.size)
+	if now, _ := p.spool.wanted(); now != wanted {
+		return false // it goes on this very moment
+	}
+	return err == nil && next.String() != p.Next.String() && !p.spool.has(next) && !p.spool.has(wanted)
 }
 
 // withoutPassed removes segments that PostgreSQL has passed.

@@ -97,14 +97,17 @@ func (r Request) key() []string {
 // fromSpool hands out what was fetched ahead and returns its size; 0 if it was
 // not.
 func (r Request) fromSpool(ctx context.Context, s spool) (wal.SegmentSize, error) {
+	// The prefetcher has to know before it is waited for: it may be waiting for room.
+	if err := s.want(r.Name); err != nil {
+		return 0, err
+	}
 	system := systemID(".")
 	size, err := s.take(r.Name, r.Destination, system)
 	if size != 0 || err != nil {
-		return size, errors.Join(err, s.want(r.Name))
+		return size, err
 	}
 	s.await(r.Name, ctx.Done())
-	size, err = s.take(r.Name, r.Destination, system)
-	return size, errors.Join(err, s.want(r.Name))
+	return s.take(r.Name, r.Destination, system)
 }
 
 // ensurePrefetcher sees to it that a prefetcher is at work on what comes next.
