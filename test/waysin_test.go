@@ -2,11 +2,15 @@ package test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/barman-go/barman/test/pgtest"
@@ -224,5 +228,156 @@ func TestClientTellsWhatWentWrongByItsExitCode(t *testing.T) {
 				t.Errorf("exit code %d, want %d\n%s%s", r.Code, c.code, r.Stdout, r.Stderr)
 			}
 		})
+	}
+}
+
+// largeSegment is a file that takes a while to send.
+func largeSegment(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(pgtest.Scratch(t), "00000001000000000000000A")
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 128<<20); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestADeliveryThatIsCutOffLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	home := pgtest.NewHome(t, "server \"main\" {\n  conninfo = \"host=x\"\n"+byArchiveCommand+"}\n")
+	options := pgtest.SSHDOptions{Path: []string{pgtest.BarmanBin(t)}, Env: map[string]string{"BARMAN_CONFIG_FILE": home.Config}}
+	host := pgtest.StartSSHD(t, options)
+	path := largeSegment(t)
+	send := func(host *pgtest.SSHD) *background {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(pgtest.BarmanBin(t), "barman-wal-archive"), "-U", host.User, "backup", "main", path)
+		cmd.Env = append(os.Environ(), "PATH="+host.ClientPath())
+		return start(t, cmd)
+	}
+	incoming := func() []string {
+		var names []string
+		entries, err := os.ReadDir(filepath.Join(home.Dir, "main", "incoming"))
+		if err := ignoreMissing(err); err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			names = append(names, entry.Name())
+		}
+		return names
+	}
+	begun := func() bool { return len(incoming()) > 0 }
+
+	client := send(host)
+	eventually(t, "the file is being sent", begun)
+	client.signal(syscall.SIGKILL)
+	client.end()
+	eventually(t, "nothing of it is there", func() bool { return len(incoming()) == 0 })
+
+	client = send(host)
+	eventually(t, "the file is being sent", begun)
+	host.Stop() // and what runs over it
+	if r := client.end(); r.Code != 3 {
+		t.Errorf("the connection is lost: %+v", r)
+	}
+	if names := incoming(); len(names) != 1 || !strings.HasPrefix(names[0], ".") {
+		t.Fatalf("the file, or more than what a killed process leaves, is there: %q", names)
+	}
+
+	if r := send(pgtest.StartSSHD(t, options)).end(); r.Code != 0 {
+		t.Errorf("sent again: %+v", r)
+	}
+	if names := incoming(); len(names) != 1 || names[0] != filepath.Base(path) {
+		t.Errorf("there are %q", names)
+	}
+	run(t, "cmp", path, filepath.Join(home.Dir, "main", "incoming", filepath.Base(path)))
+}
+
+// walSegment writes a segment that a cluster of small segments could have.
+func walSegment(t *testing.T, name string) string {
+	t.Helper()
+	content := make([]byte, 1<<20)
+	number, err := strconv.ParseUint(name[16:], 16, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	le := binary.LittleEndian
+	le.PutUint16(content[0:], 0xD110)
+	le.PutUint16(content[2:], 2)
+	le.PutUint32(content[4:], 1)
+	le.PutUint64(content[8:], number<<20)
+	le.PutUint64(content[24:], 7300000000000000001)
+	le.PutUint32(content[32:], 1<<20)
+	le.PutUint32(content[36:], 8192)
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestHooksAreToldOfWhatWALArchiveBringsAndMayRefuseIt(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	script, log := filepath.Join(dir, "hook"), filepath.Join(dir, "log")
+	content := "#!/bin/sh\necho \"$BARMAN_PHASE $BARMAN_SEGMENT $BARMAN_FILE $BARMAN_ERROR\" >>" + log + "\ntest \"$BARMAN_SEGMENT\" != 000000010000000000000002 || exit 63\n"
+	if err := os.WriteFile(script, []byte(content), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	home := pgtest.NewHome(t, fmt.Sprintf("server \"main\" {\n  conninfo = \"host=x\"\n%s  hook \"pre_archive\" {\n    script = %q\n    retry = true\n  }\n  hook \"post_archive\" { script = %q }\n}\n", byArchiveCommand, script, script))
+	first, second := walSegment(t, "000000010000000000000001"), walSegment(t, "000000010000000000000002")
+	home.Must("wal-archive", "main", first)
+	if r := home.Run("wal-archive", "main", second); r.Code == 0 || !strings.Contains(r.Stderr, "000000010000000000000002") {
+		t.Errorf("refused: %+v", r)
+	}
+	told, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	archived := filepath.Join(home.Dir, "main", "wals", "0000000100000000", filepath.Base(first))
+	if want := "pre " + filepath.Base(first) + " " + first + " \npost " + filepath.Base(first) + " " + archived + " \npre "; !strings.HasPrefix(string(told), want) {
+		t.Errorf("the hooks were told\n%s, want\n%s", told, want)
+	}
+	if _, err := os.Stat(filepath.Join(filepath.Dir(archived), filepath.Base(second))); !os.IsNotExist(err) {
+		t.Errorf("what was refused is archived: %v", err)
+	}
+}
+
+func TestASignalEndsCommandsOfPostgreSQLWithACodeItTakesForAFailure(t *testing.T) {
+	t.Parallel()
+	home := pgtest.NewHome(t, "server \"main\" {\n  conninfo = \"host=x\"\n"+byArchiveCommand+"}\n")
+	home.Must("archive-wal", "main")
+	lock, err := os.OpenFile(filepath.Join(home.Dir, ".main-archive-wal.lock"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	segment := walSegment(t, "000000010000000000000001")
+	waiting := start(t, home.Command("wal-archive", "main", segment))
+	eventually(t, "its plugins run", func() bool { return len(waiting.plugins()) == 2 })
+	incoming := filepath.Join(home.Dir, "main", "incoming")
+	stream := run(t, "tar", "-c", "-C", filepath.Dir(segment), filepath.Base(segment))
+	reading := home.Command("put-wal", "main")
+	in, err := reading.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	idle := start(t, reading)
+	if _, err := io.WriteString(in, stream[:10_000]); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it takes in what comes", func() bool { return bytesBelow(t, incoming) > 0 })
+	for name, b := range map[string]*background{"wal-archive": waiting, "put-wal": idle} {
+		b.signal(syscall.SIGTERM)
+		if r := b.end(); r.Code != 2 || !strings.Contains(r.Stderr, "SIGTERM") {
+			t.Errorf("%s: %+v", name, r)
+		}
+		b.noOrphans()
+	}
+	if left, err := os.ReadDir(incoming); err != nil || len(left) > 0 {
+		t.Errorf("left in incoming: %v, %v", left, err)
 	}
 }

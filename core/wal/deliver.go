@@ -289,10 +289,15 @@ func lockArchive(ctx context.Context, s *server.Server) (*catalogue.Lock, error)
 	waiting, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
 	lock, err := s.Catalogue.LockWait(waiting, catalogue.LockArchiveWAL)
-	if err != nil && ctx.Err() == nil && waiting.Err() != nil {
-		return nil, sdk.Errorf(sdk.Busy, "waited %s for the lock: %w", lockPatience, err)
+	switch {
+	case err == nil:
+		return lock, nil
+	case ctx.Err() != nil:
+		return nil, sdk.Errorf(sdk.Cancelled, "server %q: waiting for another process that archives: %w", s.Name(), context.Cause(ctx))
+	case waiting.Err() != nil:
+		return nil, sdk.Errorf(sdk.Busy, "waited %s: %w", lockPatience, err)
 	}
-	return lock, err
+	return nil, err
 }
 
 // replace puts the file in the place of its own beginning, unless that has

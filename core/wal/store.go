@@ -150,7 +150,7 @@ func (r *run) openFresh(ctx context.Context, f *file) (*os.File, error) {
 		return nil, fmt.Errorf("WAL file to archive: %w", err)
 	}
 	if err := r.notifyBefore(ctx, f); err != nil {
-		return nil, errors.Join(err, content.Close())
+		return nil, errors.Join(r.archiving(f, err), content.Close())
 	}
 	f.announced = true
 	return content, nil
