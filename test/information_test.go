@@ -274,6 +274,12 @@ func TestAPromotionIsFollowedByEverythingThatTellsOfWAL(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 
+	s.Exec("REVOKE pg_read_all_stats FROM barman")
+	if r := s.home.Run("replication-status", "main"); r.Code != 0 || !strings.Contains(r.Stderr, "GRANT pg_read_all_stats") {
+		t.Errorf("exit code %d: %s", r.Code, r.Stderr)
+	}
+	s.Exec("GRANT pg_read_all_stats TO barman")
+
 	// The standby is the host that WAL comes from.
 	s.home.Configure(strings.Replace(serverBlock(s.Cluster, zstdTar+receiveLZ4), "\n", fmt.Sprintf("\n  wal_conninfo = %q\n  wal_streaming_conninfo = %q\n",
 		standby.ConninfoAs("barman")+" dbname=postgres", standby.ReplicationConninfo("streaming_barman")), 1))

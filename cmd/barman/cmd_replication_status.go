@@ -93,6 +93,9 @@ func runReplicationStatus(ctx context.Context, a *app, o replicationStatusOption
 		if err := status.read(ctx, connect); err != nil {
 			return fmt.Errorf("server %s: %w", s.Name(), err)
 		}
+		if slices.ContainsFunc(status.clients, func(c postgres.Client) bool { return c.State == "" }) {
+			a.print().warn(fmt.Sprintf("server %s: the user of the connection may not see what the clients do: GRANT pg_read_all_stats to it", s.Name()))
+		}
 		a.print().answer(status)
 		return nil
 	})
@@ -196,7 +199,7 @@ func clientName(c postgres.Client) string {
 	if c.Standby() {
 		return name + " standby"
 	}
-	return name + " WAL streamer"
+	return strings.TrimSpace(name + " WAL streamer")
 }
 
 // stage tells how much of the server's WAL a client has, and how safely.

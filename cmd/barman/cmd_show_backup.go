@@ -48,6 +48,13 @@ func runShowBackup(ctx context.Context, a *app, name, reference string) error {
 		a.print().warn(found.damage.Error())
 	}
 	timelines, unread := continuity.Timelines(ctx, s)
+	if len(unread) > 0 { // encrypted, perhaps: the pipeline may know
+		opened, err := a.open(s.Config)
+		if err != nil {
+			return err
+		}
+		timelines, unread = continuity.Timelines(ctx, opened)
+	}
 	for _, err := range unread {
 		a.print().warn(err.Error())
 	}
