@@ -85,7 +85,7 @@ func (r *restoreCommand) decide(ctx context.Context, err error) error {
 	case errors.As(err, &missing) && !errors.As(err, &several):
 		return settled{exitFailed, err}
 	case r.state == walrestore.ArchiveRecovery:
-		return settled{abortRecovery + r.codes(err), fmt.Errorf("%w\nPostgreSQL stops here, so that it does not take this for the end of the archive. Start it again when it is put right.", err)}
+		return settled{abortRecovery + r.codes(err), fmt.Errorf("%w\nPostgreSQL stops here, so that it does not take this for the end of the archive: put it right, and start it again", err)}
 	}
 	return settled{r.codes(err), err}
 }
