@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/barman-go/barman/core/pipeline"
+	"github.com/barman-go/barman/sdk"
 )
 
 const (
@@ -245,7 +246,10 @@ func (r *run) finish(ctx context.Context) error {
 		// It may be the fault of one file: a sink has it already, since a run that was
 		// killed stored it there, or has no room for it. Those before it get their due.
 		r.server.Logger.Warn("storing WAL files together failed; they are stored one by one", "error", err)
-		err = errors.Join(r.storeEach(ctx, b), r.record(context.WithoutCancel(ctx), b.files))
+		each := errors.Join(r.storeEach(ctx, b), r.record(context.WithoutCancel(ctx), b.files))
+		if each != nil || sdk.KindOf(err) == sdk.Exists {
+			err = each
+		}
 	}
 	for _, f := range b.files {
 		switch {
