@@ -22,7 +22,8 @@ var update = flag.Bool("update", false, "rewrite what the scripts compare with")
 // The test binary is barman, and also the plugins that its scripts configure.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"barman": main,
+		"barman":             main,
+		"barman-wal-archive": main,
 		"barman-plugin-source-pgbasebackup": func() {
 			serve.BackupSource(sdk.Info{Name: "pgbasebackup", Version: "1.0", Doc: "Has nothing to back up."},
 				func(context.Context, sdk.Server, *noSettings) (sdk.BackupSource, error) { return nil, nil })
