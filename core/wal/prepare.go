@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/barman-go/barman/core/postgres"
-	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
 )
@@ -14,7 +13,7 @@ import (
 // prepare checks that the server can be received from and is the right one.
 // Whether there is a slot the source finds out itself.
 func (r *receiver) prepare(ctx context.Context) (sdk.ReceiveRequest, error) {
-	facts, err := readFacts(ctx, r.server)
+	facts, slot, err := r.ask(ctx)
 	if err != nil {
 		return sdk.ReceiveRequest{}, err
 	}
@@ -24,7 +23,7 @@ func (r *receiver) prepare(ctx context.Context) (sdk.ReceiveRequest, error) {
 	if err := r.checkCluster(ctx, facts); err != nil {
 		return sdk.ReceiveRequest{}, err
 	}
-	if err := r.checkSlot(ctx, facts); err != nil {
+	if err := r.checkSlot(ctx, facts, slot); err != nil {
 		return sdk.ReceiveRequest{}, err
 	}
 	return sdk.ReceiveRequest{
@@ -34,16 +33,24 @@ func (r *receiver) prepare(ctx context.Context) (sdk.ReceiveRequest, error) {
 	}, nil
 }
 
-func readFacts(ctx context.Context, s *server.Server) (postgres.Facts, error) {
-	conn, err := s.ConnectWAL(ctx)
+// ask asks the host that WAL is received from about itself and about the slot,
+// which is the zero Slot when there is none.
+func (r *receiver) ask(ctx context.Context) (postgres.Facts, postgres.Slot, error) {
+	conn, err := r.server.ConnectWAL(ctx)
 	if err != nil {
-		return postgres.Facts{}, err
+		return postgres.Facts{}, postgres.Slot{}, err
 	}
 	facts, err := conn.Facts(ctx)
 	if err == nil {
 		err = facts.Supported()
 	}
-	return facts, errors.Join(err, conn.Close())
+	var slot postgres.Slot
+	if err == nil && r.source.Slot != "" {
+		if slot, err = conn.Slot(ctx, r.source.Slot); sdk.KindOf(err) == sdk.NotFound {
+			err = nil
+		}
+	}
+	return facts, slot, errors.Join(err, conn.Close())
 }
 
 // checkCluster makes sure that the connections lead to the cluster that the
@@ -58,7 +65,7 @@ func (r *receiver) checkCluster(ctx context.Context, facts postgres.Facts) error
 	if err = errors.Join(err, conn.Close()); err != nil {
 		return err
 	}
-	if system.ID != facts.SystemID {
+	if facts.Knows("system_identifier") && system.ID != facts.SystemID {
 		return sdk.Errorf(sdk.Invalid, "%s of server %q leads to the cluster with system identifier %s, its WAL source to %s: both must be the same server",
 			r.askedThrough(), r.server.Name(), facts.SystemID, system.ID)
 	}
@@ -80,21 +87,7 @@ func (r *receiver) checkCluster(ctx context.Context, facts postgres.Facts) error
 // than max_slot_wal_keep_size. Some versions of PostgreSQL still stream from it,
 // and remove WAL all the same. With create_slot = "auto" it makes room for a new
 // one: what was not received may still be there.
-func (r *receiver) checkSlot(ctx context.Context, facts postgres.Facts) error {
-	if r.source.Slot == "" {
-		return nil
-	}
-	conn, err := r.server.ConnectWAL(ctx)
-	if err != nil {
-		return err
-	}
-	slot, err := conn.Slot(ctx, r.source.Slot)
-	if err = errors.Join(err, conn.Close()); err != nil {
-		if sdk.KindOf(err) == sdk.NotFound {
-			return nil
-		}
-		return err
-	}
+func (r *receiver) checkSlot(ctx context.Context, facts postgres.Facts, slot postgres.Slot) error {
 	switch {
 	case !slot.Lost():
 		return nil
@@ -140,7 +133,7 @@ func (r *receiver) checkPrimary(ctx context.Context, system postgres.System) err
 	if err = errors.Join(err, conn.Close()); err != nil {
 		return err
 	}
-	if facts.SystemID != system.ID {
+	if facts.Knows("system_identifier") && facts.SystemID != system.ID {
 		return sdk.Errorf(sdk.Invalid, "conninfo of server %q leads to the cluster with system identifier %s, its WAL source to %s: "+
 			"WAL must be received from the same server or from a standby of it", r.server.Name(), facts.SystemID, system.ID)
 	}

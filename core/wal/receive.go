@@ -176,7 +176,7 @@ func (r *receiver) watch(ctx context.Context, end context.CancelCauseFunc) {
 			return
 		case <-time.After(r.lookAgain):
 		}
-		facts, err := readFacts(ctx, r.server)
+		facts, _, err := r.ask(ctx)
 		if err != nil {
 			r.server.Logger.Debug("whether commits wait for the receiver is not known", "error", err)
 			continue

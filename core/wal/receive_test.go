@@ -263,6 +263,23 @@ func TestAServerOfAnotherClusterIsNotReceivedFrom(t *testing.T) {
 	}
 }
 
+func TestAHostOfAnotherClusterIsNotReceivedFrom(t *testing.T) {
+	c, other := pgtest.Start(t, pgtest.Options{Major: 15}), pgtest.Start(t, pgtest.Options{Major: 15})
+	for name, settings := range map[string]string{
+		"conninfo":     fmt.Sprintf("conninfo = %q\nwal_streaming_conninfo = %q", c.Conninfo(), other.Conninfo()),
+		"wal_conninfo": fmt.Sprintf("conninfo = %q\nwal_conninfo = %q\nwal_streaming_conninfo = %q", c.Conninfo(), c.SocketConninfo(), other.Conninfo()),
+	} {
+		s := newSiteFor(t, t.TempDir(), settings, streamLine)
+		err := Receive(t.Context(), s.Server, ReceiveOptions{})
+		if sdk.KindOf(err) != sdk.Invalid || !strings.Contains(fmt.Sprint(err), name+" of server") || !strings.Contains(fmt.Sprint(err), "system identifier") {
+			t.Errorf("%s: kind %v of %v", name, sdk.KindOf(err), err)
+		}
+		if got := s.files("streaming"); len(got) > 0 {
+			t.Errorf("received: %q", got)
+		}
+	}
+}
+
 func TestAServerThatIsDownIsToldAtOnce(t *testing.T) {
 	s := newSite(t, t.TempDir(), streamLine)
 	if err := Receive(t.Context(), s.Server, ReceiveOptions{}); sdk.KindOf(err) != sdk.Unavailable {

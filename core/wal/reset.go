@@ -69,7 +69,7 @@ func Reset(ctx context.Context, s *server.Server) (report ResetReport, err error
 	case newest == nil:
 		report.Aligned = true
 		return report, nil
-	case newest.Number > now.current.Number || newest.Timeline > now.current.Timeline:
+	case newest.Timeline > now.current.Timeline, newest.Timeline == now.current.Timeline && newest.Number > now.current.Number:
 		return ResetReport{}, sdk.Errorf(sdk.Invalid, "server %q is writing %s, but %s was received already: is conninfo right, or was the server restored from a backup? "+
 			"If so, move the files of %s away first", s.Name(), now.current.Name(now.size), newest.Name(now.size), s.Catalogue.Layout().StreamingDirectory)
 	case newest.Number >= now.oldest.Number:
