@@ -232,6 +232,10 @@ func TestAReceiverThatCannotWorkSaysWhyEveryTimeItIsStarted(t *testing.T) {
 			}
 		}
 	}
+	eventually(t, "with --keep-descriptors it says so itself", func() bool {
+		r := s.home.Run("-q", "cron", "--keep-descriptors")
+		return strings.Contains(r.Stderr, "--create-slot") && !strings.Contains(r.Stderr, "an earlier cron")
+	})
 	eventually(t, "what cron has started has ended", func() bool { return s.holder("receive-wal") == 0 && s.holder("archive-wal") == 0 })
 }
 
