@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/config"
-	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/wal"
 )
 
@@ -43,9 +43,12 @@ func rebuildXlogDB(ctx context.Context, a *app, configured *config.Server) error
 	if a.options.format != formatJSON {
 		a.print().info("Rebuilding xlogdb for server " + s.Name())
 	}
-	tell, end := a.progress("xlog.db of server " + s.Name())
-	report, err := wal.RebuildIndex(ctx, s, func(files int) { tell(pipeline.Progress{Objects: int64(files)}) })
-	end()
+	every := &interval{next: time.Now().Add(firstProgress)}
+	report, err := wal.RebuildIndex(ctx, s, func(files int) {
+		if every.passed(time.Now()) {
+			s.Logger.Info("rebuilding xlog.db", "files", files)
+		}
+	})
 	if err != nil {
 		return err
 	}
