@@ -6,7 +6,8 @@
 // segment will do, under its name there; then in the archive again. Files move
 // in one direction only, from where they arrive into the archive, so whatever
 // moves during the search is met at one place or the other: that a file is not
-// found is proven.
+// found is proven. Of several copies of the unfinished segment the one that leads
+// furthest is taken.
 //
 // What the archive keeps on this machine is read without any plugin when it is
 // recognised: plain, or in one of the formats of sdk/codec. The rest, encrypted

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/user"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,7 +79,8 @@ func (r *run) restoreCommand() (string, error) {
 		}
 		through = []string{"sudo", "-n", "-u", as}
 		r.warn("the catalogue belongs to user %s, and PostgreSQL will run as another one: restore_command therefore goes through sudo. "+
-			"Let PostgreSQL's user do that before you start it, with a line such as 'postgres ALL=(%s) NOPASSWD: %s *' in /etc/sudoers.d/barman", as, as, strings.Join(get.base(), " "))
+			"Let PostgreSQL's user do that before you start it, with a line such as 'postgres ALL=(%s) NOPASSWD: %s' in /etc/sudoers.d/barman (sudo 1.9.10 or newer)",
+			as, as, get.permission(r.server.Name(), partial))
 	}
 	return get.onThisHost(through, r.server.Name(), partial), nil
 }
@@ -99,11 +101,7 @@ func (r *run) postgresUser() (uid uint32, known bool) {
 const exitUnfetched = 202
 
 func (g GetWAL) onThisHost(through []string, server string, partial bool) string {
-	words := g.base()
-	if partial {
-		words = append(words, "-P")
-	}
-	words = append(words, server)
+	words := g.words(server, partial)
 	command := quoteWords(slices.Concat(through, words)) + " %f > %p"
 	if len(through) == 0 || !partial {
 		return command // which sees by itself whether PostgreSQL would end recovery; a standby asks again
@@ -114,13 +112,23 @@ func (g GetWAL) onThisHost(through []string, server string, partial bool) string
 	return fmt.Sprintf("%s || exit %d; %s || case $? in 1) exit 1;; *) exit %d;; esac", allowed, exitUnfetched, command, exitUnfetched)
 }
 
-// base is the command up to its options.
-func (g GetWAL) base() []string {
+// words are the command up to the name of the file.
+func (g GetWAL) words(server string, partial bool) []string {
 	words := []string{g.Executable}
 	if g.Configuration != "" {
 		words = append(words, "-c", g.Configuration)
 	}
-	return append(words, "get-wal")
+	words = append(words, "get-wal")
+	if partial {
+		words = append(words, "-P")
+	}
+	return append(words, server)
+}
+
+// permission is the command as sudoers allows it: with the name of a WAL file and
+// no other argument, such as another configuration, which could run anything.
+func (g GetWAL) permission(server string, partial bool) string {
+	return g.Executable + " ^" + regexp.QuoteMeta(strings.Join(g.words(server, partial)[1:], " ")) + " [0-9A-Za-z.]+$"
 }
 
 func (g GetWAL) overSSH(server, as string, partial bool, jobs int) string {

@@ -21,6 +21,7 @@ func TestCommandsThatFetchWAL(t *testing.T) {
 		{here.onThisHost(nil, "main", true), "/usr/bin/barman get-wal -P main %f > %p"},
 		{here.onThisHost(nil, "main", false), "/usr/bin/barman get-wal main %f > %p"},
 		{configured.onThisHost([]string{"sudo", "-n", "-u", "barman"}, "main", false), "sudo -n -u barman /usr/bin/barman -c /srv/barman.hcl get-wal main %f > %p"},
+		{configured.permission("main", true), "/usr/bin/barman ^-c /srv/barman\\.hcl get-wal -P main [0-9A-Za-z.]+$"},
 		{there.overSSH("main", "barman", true, 1), "barman-wal-restore -P -U barman backup.example.com main %f %p"},
 		{there.overSSH("main", "barman", false, 4), "barman-wal-restore -U barman backup.example.com main %f %p -p 4"},
 		{port.overSSH("main", "barman", true, 1), "barman-wal-restore -P -U barman --port 2222 -c /srv/barman.hcl backup.example.com main %f %p"},
@@ -115,7 +116,7 @@ func TestAServerOfAnotherUserIsToldToGoThroughSudo(t *testing.T) {
 				t.Errorf("%s", report.RestoreCommand)
 			}
 			through := strings.HasPrefix(test.want, "sudo")
-			if told := strings.Contains(strings.Join(report.Warnings, "\n"), "NOPASSWD: /usr/bin/barman get-wal *'"); told != through {
+			if told := strings.Contains(strings.Join(report.Warnings, "\n"), "NOPASSWD: /usr/bin/barman ^get-wal -P main [0-9A-Za-z.]+$'"); told != through {
 				t.Errorf("%q", report.Warnings)
 			}
 		})
