@@ -3,6 +3,7 @@ package test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -198,28 +199,24 @@ func TestRecoveryFollowsTheTimelinesOfTheArchive(t *testing.T) {
 	second.Check(t, c)
 }
 
-// The command as a shell runs it, on barman's own host.
-func TestGetWALIsARestoreCommand(t *testing.T) {
+// Through sudo the data directory is another user's, and does not tell what its
+// PostgreSQL does.
+func TestWithoutASightOfTheDataDirectoryPartialTellsRecoveryFromAStandby(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, pgtest.Options{Major: 17, SegmentSizeMB: 1}, zstdTar+receiveLZ4)
-	w := pgtest.StartWriter(t, s.Cluster, pgtest.WriterOptions{Every: time.Millisecond})
-	receiver := s.receive()
-	directory := s.restore(s.backup())
-	s.segments(w, 5)
-	last := w.Stop()
-	s.allStreamed()
-	s.home.Must("archive-wal", "main")
-	receiver.stop()
-
-	// PostgreSQL's user is barman's here.
+	home := pgtest.NewHome(t, "server \"main\" {\n  conninfo = \"host=127.0.0.1 port=1\"\n}\n")
 	bin := pgtest.Scratch(t)
 	run(t, "cp", filepath.Join(pgtest.BarmanBin(t), "barman"), bin)
-	pgtest.Own(t, s.home.Dir)
-	run(t, "chmod", "644", s.home.Config)
-	c := pgtest.StartExisting(t, s.Major, directory, map[string]string{
-		"restore_command":          fmt.Sprintf("%s/barman -c %s get-wal --partial main %%f > %%p", bin, s.home.Config),
-		"recovery_target_timeline": "latest",
-	})
-	c.Wait("SELECT NOT pg_is_in_recovery()")
-	last.Check(t, c)
+	pgtest.Own(t, home.Dir)
+	run(t, "chmod", "644", home.Config)
+	directory := t.TempDir()
+	if err := os.Chmod(directory, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for options, want := range map[string]int{"": 2, "--partial --retry-timeout 0": 202} {
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf("exec runuser -u postgres -- %s/barman -c %s get-wal %s main 000000010000000000000001", bin, home.Config, options))
+		cmd.Dir = directory
+		if r := pgtest.Run(t, cmd); r.Code != want || !strings.Contains(r.Stderr, "the archive is not there") {
+			t.Errorf("%q: exit code %d, want %d: %s", options, r.Code, want, r.Stderr)
+		}
+	}
 }

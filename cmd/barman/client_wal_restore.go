@@ -72,7 +72,7 @@ end of the archive, and would end recovery.`,
 		panic(err) // it was added in the line before
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), a, restoring, args) }
-	restoring = restores(cmd, codeOfRestore)
+	restoring = restores(cmd, &o.partial, codeOfRestore)
 	restoring.settle(cmd)
 	return cmd
 }

@@ -76,7 +76,7 @@ PostgreSQL takes a lower one for the end of the archive, and would end recovery.
 	flags.IntVarP(&o.peek, "peek", "p", 0, "print up to `N` names of WAL files that are there, from WAL_NAME on without a gap")
 	flags.BoolVar(&o.tar, "tar", false, "write the files as a tar archive to standard output; with --peek N, up to N from each WAL_NAME on")
 	flags.BoolVarP(&o.test, "test", "t", false, "only tell whether WAL of the server can be had")
-	restoring = restores(cmd, codeOfGetWAL)
+	restoring = restores(cmd, &o.partial, codeOfGetWAL)
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err.Error()) })
 	restoring.settle(cmd)
 	return cmd

@@ -33,19 +33,24 @@ const (
 // restore_command. It is written so that no failure at all, not even in the
 // reading of the command line, looks like the end of the archive.
 type restoreCommand struct {
-	state walrestore.State
-	retry time.Duration
-	codes func(error) int // the exit code of a failure where nothing is recovered
+	state   walrestore.State
+	retry   time.Duration
+	codes   func(error) int // the exit code of a failure where nothing is recovered
+	partial *bool           // whether an unfinished segment will do
 }
 
 // restores makes a restore_command of a command.
-func restores(cmd *cobra.Command, codes func(error) int) *restoreCommand {
-	r := &restoreCommand{state: walrestore.StateOf("."), codes: codes}
-	if r.state == walrestore.ArchiveRecovery {
-		r.retry = retryTime
-	}
+func restores(cmd *cobra.Command, partial *bool, codes func(error) int) *restoreCommand {
+	r := &restoreCommand{state: walrestore.StateOf("."), codes: codes, partial: partial}
 	durationVar(cmd.Flags(), &r.retry, "retry-timeout", "`TIME` to go on trying when barman or its store cannot be reached (default: 5m while PostgreSQL recovers from the archive, else 0)")
 	return r
+}
+
+// endsRecovery tells whether PostgreSQL would end recovery after a failure. Where
+// the data directory cannot be looked into, what is asked for decides: a standby
+// does not ask for unfinished segments, which it will be given whole.
+func (r *restoreCommand) endsRecovery() bool {
+	return r.state == walrestore.ArchiveRecovery || r.state == walrestore.Hidden && *r.partial
 }
 
 // settle wraps what a command consists of, once that is set.
@@ -55,9 +60,12 @@ func (r *restoreCommand) settle(cmd *cobra.Command) {
 		return r.decide(cmd.Context(), run(cmd, given))
 	}
 	cmd.Args = func(cmd *cobra.Command, given []string) error {
-		if r.state == walrestore.ArchiveRecovery {
+		if r.endsRecovery() {
 			// Go ends a program that has crashed with code 2; this makes it a signal.
 			debug.SetTraceback("crash")
+			if !cmd.Flags().Changed("retry-timeout") {
+				r.retry = retryTime
+			}
 		}
 		return r.decide(cmd.Context(), args(cmd, given))
 	}
@@ -84,7 +92,7 @@ func (r *restoreCommand) decide(ctx context.Context, err error) error {
 		return settled{128 + int(signalled.signal), err}
 	case errors.As(err, &missing) && !errors.As(err, &several):
 		return settled{exitFailed, err}
-	case r.state == walrestore.ArchiveRecovery:
+	case r.endsRecovery():
 		return settled{abortRecovery + r.codes(err), fmt.Errorf("%w\nPostgreSQL stops here, so that it does not take this for the end of the archive: put it right, and start it again", err)}
 	}
 	return settled{r.codes(err), err}

@@ -3,6 +3,8 @@ package walrestore
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,6 +19,9 @@ const (
 	Elsewhere State = iota
 	// Standby: what cannot be had now is asked for again.
 	Standby
+	// Hidden: this user may not look into the directory. Through sudo PostgreSQL's
+	// is that of another.
+	Hidden
 	// ArchiveRecovery: what cannot be had is the end of the archive, where
 	// PostgreSQL ends recovery and becomes a server of its own.
 	ArchiveRecovery
@@ -24,11 +29,15 @@ const (
 
 // StateOf looks at a data directory. PostgreSQL runs restore_command in its own.
 func StateOf(directory string) State {
+	var hidden bool
 	has := func(name string) bool {
 		_, err := os.Stat(filepath.Join(directory, name))
+		hidden = hidden || errors.Is(err, fs.ErrPermission)
 		return err == nil
 	}
 	switch {
+	case !has("PG_VERSION") && hidden:
+		return Hidden
 	case !has("PG_VERSION"):
 		return Elsewhere
 	case has("standby.signal"):
