@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 
+	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/host"
@@ -172,7 +174,7 @@ func (r *run) noteStored(ctx context.Context, f *file) error {
 	record, err := r.server.Catalogue.RecordOf(f.name)
 	if err == nil {
 		f.size, f.storedCompression = record.Size, record.Compression
-		return nil
+		return syncStored(r.server.Catalogue.WALPath(f.name))
 	}
 	if sdk.KindOf(err) != sdk.NotFound && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -183,6 +185,13 @@ func (r *run) noteStored(ctx context.Context, f *file) error {
 	return r.server.Engine.Read(ctx, line, selections, func(_ context.Context, _ sdk.Object, stored io.Reader) error {
 		return r.measure(f, stored)
 	})
+}
+
+// syncStored makes the name of an archived file durable: whoever stored it may
+// have been killed before, and a line in xlog.db says that it is.
+func syncStored(path string) error {
+	directory := filepath.Dir(path)
+	return errors.Join(durable.SyncDirectory(directory), durable.SyncDirectory(filepath.Dir(directory)))
 }
 
 // measure notes size and compression of the stored bytes.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 
@@ -84,6 +85,17 @@ func (t *tree) syncDirectories(names map[string]struct{}) error {
 		})
 	}
 	return group.Wait()
+}
+
+// syncPath makes the name of an object durable, with the directories that lead to
+// it.
+func (t *tree) syncPath(name string) error {
+	directories := map[string]struct{}{}
+	for name != "." {
+		name = path.Dir(name)
+		directories[name] = struct{}{}
+	}
+	return t.syncDirectories(directories)
 }
 
 // earlyWriter writes a file and has the kernel begin with the device early.

@@ -28,6 +28,13 @@ func (s *Sink) store(ctx context.Context, o sdk.Object, r io.Reader) (sdk.Receip
 		if err != nil {
 			return sdk.Receipt{}, err
 		}
+		if exists {
+			// Whoever stored it may have been killed before that was durable, and whoever
+			// hears of it relies on it.
+			if err := s.tree.syncPath(o.Name); err != nil {
+				return sdk.Receipt{}, err
+			}
+		}
 		if exists || s.commits.waits(o.Name) {
 			return sdk.Receipt{}, sdk.Errorf(sdk.Exists, "%s exists in %s already", o.Name, s.tree.path)
 		}
