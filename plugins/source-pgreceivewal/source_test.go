@@ -158,7 +158,7 @@ func TestReceivedSegmentsEqualTheServers(t *testing.T) {
 		waitFlushed(c)
 		r.finish(t)
 		checkGapless(t, c, dir, 5)
-		checkPartial(t, c, dir)
+		checkPartial(t, c, dir, r.durable())
 		seen := r.progress()
 		var names []string
 		for i, p := range seen {
@@ -176,14 +176,17 @@ func TestReceivedSegmentsEqualTheServers(t *testing.T) {
 	})
 }
 
-// checkPartial compares the unfinished segment with the server's, up to the
-// current position, and its size.
-func checkPartial(t *testing.T, c *pgtest.Cluster, dir string) {
+// durable is the position up to which WAL was last reported as durable.
+func (r *running) durable() wal.LSN {
+	seen := r.progress()
+	return seen[len(seen)-1].Flushed
+}
+
+// checkPartial compares the unfinished segment with the server's, up to a
+// position, and its size. The server writes WAL of its own accord, so that its
+// current position may be beyond what was received by now.
+func checkPartial(t *testing.T, c *pgtest.Cluster, dir string, position wal.LSN) {
 	t.Helper()
-	position, err := wal.ParseLSN(pgtest.One[string](c, "SELECT pg_current_wal_flush_lsn()::text"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	timeline := wal.Timeline(pgtest.One[int32](c, "SELECT timeline_id FROM pg_control_checkpoint()"))
 	name := wal.SegmentAt(timeline, position, segmentSize).Name(segmentSize)
 	got, err := os.ReadFile(filepath.Join(dir, name+partialSuffix))
@@ -196,7 +199,7 @@ func checkPartial(t *testing.T, c *pgtest.Cluster, dir string) {
 	}
 	end := segmentSize.Offset(position)
 	if len(got) != int(segmentSize) || !bytes.Equal(got[:end], want[:end]) {
-		t.Errorf("%s.partial has %d bytes; equal up to the current position: %v", name, len(got), bytes.Equal(got[:end], want[:end]))
+		t.Errorf("%s.partial has %d bytes; equal up to the position: %v", name, len(got), bytes.Equal(got[:end], want[:end]))
 	}
 }
 
@@ -252,12 +255,17 @@ func TestCommitWaitsForTheSynchronousReceiver(t *testing.T) {
 	if err := <-committed; err != nil {
 		t.Fatal(err)
 	}
+	var position string
 	for i := range 20 { // each returns long before the status interval
-		if _, err := conn.Exec(t.Context(), "INSERT INTO paid VALUES ($1)", i); err != nil {
+		if err := conn.QueryRow(t.Context(), "INSERT INTO paid VALUES ($1) RETURNING pg_current_wal_insert_lsn()::text", i).Scan(&position); err != nil {
 			t.Fatal(err)
 		}
 	}
-	checkPartial(t, c, dir)
+	end, err := wal.ParseLSN(position)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkPartial(t, c, dir, end)
 	r.finish(t)
 }
 
@@ -515,7 +523,7 @@ func TestReceivingGoesOnWhateverAKilledReceiverLeftOfTheSegment(t *testing.T) {
 		waitFlushed(c)
 		r.finish(t)
 		c.Wait("SELECT count(*) = 0 FROM pg_stat_replication")
-		checkPartial(t, c, dir)
+		checkPartial(t, c, dir, r.durable())
 	}
 	again()
 	unfinished := func() string {
