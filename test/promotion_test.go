@@ -137,7 +137,8 @@ func TestAPromotedStandbyThatHadLessThanBarmanIsFollowed(t *testing.T) {
 	standby.SwitchWAL()
 	w.WaitRows(100)
 	later := w.Stop()
-	standby.streamed(later.LSN) // with the slot that the new primary did not have
+	standby.streamed(later.LSN)
+	standby.Wait("SELECT active AND restart_lsn IS NOT NULL FROM pg_replication_slots WHERE slot_name = 'barman'") // it had none before
 	receiver.mustRun()
 	s.home.Must("archive-wal", "main")
 
