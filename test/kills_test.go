@@ -76,6 +76,7 @@ func TestChaosOfKillsOnTheWayIntoTheArchive(t *testing.T) {
 	}
 	killed := map[string]int{}
 	for round := range rounds {
+		s.awaitArchiver(8)
 		s.SwitchWAL()
 		w.WaitRows(20)
 		s.SwitchWAL()
@@ -89,13 +90,9 @@ func TestChaosOfKillsOnTheWayIntoTheArchive(t *testing.T) {
 
 	last := w.Stop()
 	end := s.SwitchWAL()
-	eventually(t, "all WAL is said to be safe", func() bool {
-		// PostgreSQL's archiver rests after failures, until there is a new segment.
-		s.SwitchWAL()
-		time.Sleep(100 * time.Millisecond)
-		return pgtest.One[bool](s.Cluster, "SELECT coalesce((SELECT last_archived_wal >= $1 FROM pg_stat_archiver), false) AND "+
-			"(SELECT pg_walfile_name(restart_lsn) > $1 FROM pg_replication_slots)", end)
-	})
+	s.Exec("SELECT pg_create_restore_point('in the segment behind it')")
+	s.awaitArchiver(0)
+	s.Wait("SELECT (SELECT last_archived_wal >= $1 FROM pg_stat_archiver) AND (SELECT pg_walfile_name(restart_lsn) > $1 FROM pg_replication_slots)", end)
 	s.archiveBy("")
 	receiver.stop()
 	archiver.stop()
@@ -108,6 +105,23 @@ func TestChaosOfKillsOnTheWayIntoTheArchive(t *testing.T) {
 	c := pgtest.StartExisting(t, s.Major, directory, nil)
 	c.WaitRecovered()
 	last.Check(t, c)
+}
+
+// awaitArchiver waits until PostgreSQL has no more than so many segments to archive.
+func (s *site) awaitArchiver(segments int) {
+	s.t.Helper()
+	nudge := time.Now().Add(3 * time.Second)
+	eventually(s.t, "archive_command has caught up", func() bool {
+		if time.Now().After(nudge) {
+			s.SwitchWAL() // it rests after failures, until there is a new segment
+			nudge = time.Now().Add(3 * time.Second)
+		}
+		ready, err := filepath.Glob(filepath.Join(s.DataDir, "pg_wal", "archive_status", "*.ready"))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return len(ready) <= segments
+	})
 }
 
 // sender writes the archive_command's script and returns its path.
