@@ -32,8 +32,9 @@ const (
 )
 
 // lookAgain is how often a receiver that no commit waits for looks whether it
-// has become a synchronous standby, for which WAL must be durable at once.
-const lookAgain = 10 * time.Second
+// has become a synchronous standby, for which WAL must be durable at once. Until
+// it has looked, commits take as long as the source's status_interval.
+const lookAgain = 30 * time.Second
 
 // errNowSynchronous ends a connection that is to be made again as that of a
 // synchronous standby.
