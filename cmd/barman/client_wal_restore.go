@@ -38,8 +38,9 @@ func newRemoteWALRestoreCommand(a *app) *cobra.Command {
 	var o walRestoreOptions
 	var restoring *restoreCommand
 	cmd := newClient(a, &cobra.Command{
-		Use:   walRestoreName + " [OPTIONS] BARMAN_HOST SERVER WAL_NAME WAL_DEST",
-		Short: "Fetch a WAL file from barman on another host, as a restore_command",
+		Use:                   walRestoreName + " [OPTIONS] BARMAN_HOST SERVER WAL_NAME WAL_DEST",
+		Short:                 "Fetch a WAL file from barman on another host, as a restore_command",
+		DisableFlagsInUseLine: true,
 		Long: `Fetch a WAL file of a server from barman on another host through ssh:
 
   restore_command = 'barman-wal-restore -P -p 4 backup main %f %p'
