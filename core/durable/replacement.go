@@ -69,12 +69,21 @@ func hold(f *os.File) (ours bool, err error) {
 // courtesy: what it can't remove stays, and nothing reads it.
 func sweep(path string) {
 	directory, base := filepath.Split(path)
-	left, err := filepath.Glob(filepath.Join(escape(directory), escape(temporaryPrefix(base))+"*"+temporarySuffix))
+	d, err := os.Open(filepath.Clean(directory))
 	if err != nil {
 		return
 	}
-	for _, path := range left {
-		removeUnlessHeld(path)
+	defer d.Close()
+	for {
+		names, err := d.Readdirnames(1024)
+		for _, name := range names {
+			if IsTemporary(name, base) {
+				removeUnlessHeld(filepath.Join(directory, name))
+			}
+		}
+		if err != nil {
+			return
+		}
 	}
 }
 
@@ -96,11 +105,6 @@ func removeUnlessHeld(path string) {
 	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
 		_ = os.Remove(path)
 	}
-}
-
-// escape takes the special meaning from what a pattern gives one.
-func escape(text string) string {
-	return strings.NewReplacer("\\", "\\\\", "*", "\\*", "?", "\\?", "[", "\\[").Replace(text)
 }
 
 // Write appends to the file.
