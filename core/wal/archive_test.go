@@ -86,9 +86,9 @@ func TestARunWithNothingToDoStartsNoPlugin(t *testing.T) {
 	}
 }
 
-func TestAThousandSegmentsAreArchived(t *testing.T) {
+func TestMoreSegmentsThanABatchAreArchived(t *testing.T) {
 	s := newSite(t, t.TempDir(), zstdLine)
-	all := names(t, "000000010000000000000001", 1000)
+	all := names(t, "000000010000000000000001", batchFiles+40)
 	for _, name := range all {
 		s.segment("streaming", name)
 	}
