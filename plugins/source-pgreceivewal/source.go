@@ -170,8 +170,7 @@ func (s *Source) begin(ctx context.Context, conn *replication.Conn, system repli
 	case !found.found:
 		at.from = at.oldest
 	case found.next.Timeline > system.Timeline:
-		err = sdk.Errorf(sdk.Invalid, "%s: it is on timeline %d, the WAL received so far on timeline %d: "+
-			"is it a server that was left behind by a failover?", conn, system.Timeline, found.next.Timeline)
+		err = behind(ctx, conn, system, found.next)
 	case found.next.Timeline < system.Timeline:
 		at.from, err = s.afterFork(ctx, conn, system, found.next, size)
 	case found.next.Start(size) > system.Position:
@@ -181,6 +180,20 @@ func (s *Source) begin(ctx context.Context, conn *replication.Conn, system repli
 		at.from = found.next
 	}
 	return at, err
+}
+
+// behind is the error of a server on an older timeline than what was received. One
+// that recovers may get to that timeline yet.
+func behind(ctx context.Context, conn *replication.Conn, system replication.System, next wal.Segment) error {
+	recovers, err := conn.InRecovery(ctx)
+	if err != nil {
+		return err
+	}
+	kind, so := sdk.Invalid, "is it a server that was left behind by a failover?"
+	if recovers {
+		kind, so = sdk.Unavailable, "it is in recovery and may catch up"
+	}
+	return sdk.Errorf(kind, "%s: it is on timeline %d, the WAL received so far on timeline %d: %s", conn, system.Timeline, next.Timeline, so)
 }
 
 // afterFork decides where to begin on a server that has gone on to another

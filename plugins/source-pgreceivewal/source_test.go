@@ -298,6 +298,14 @@ func TestTimelineSwitchIsFollowed(t *testing.T) {
 		written(primary, 3000)
 		position := pgtest.One[string](primary, "SELECT pg_current_wal_flush_lsn()::text")
 		standby.Wait("SELECT pg_last_wal_replay_lsn() >= $1::pg_lsn", position)
+		ahead := t.TempDir()
+		if err := os.WriteFile(filepath.Join(ahead, "000000070000000000000001"+partialSuffix), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := open(t, serverOf(standby), `{}`).Receive(t.Context(), sdk.ReceiveRequest{Directory: ahead, SegmentSize: segmentSize}, nil)
+		if sdk.KindOf(err) != sdk.Unavailable {
+			t.Errorf("a standby that may come to a timeline yet: kind %v of %v", sdk.KindOf(err), err)
+		}
 		standby.Promote()
 		written(standby, 3000)
 		standby.SwitchWAL()

@@ -144,25 +144,31 @@ func Streaming(cfg *pgconn.Config) error {
 // knows no queries: it takes a standby or a primary.
 func wantRecovery(wanted bool) pgconn.ValidateConnectFunc {
 	return func(ctx context.Context, conn *pgconn.PgConn) error {
-		standby := conn.ParameterStatus("in_hot_standby") // from PostgreSQL 14 on
-		if standby == "" {
-			results, err := conn.Exec(ctx, "SHOW transaction_read_only").ReadAll()
-			if err != nil {
-				return err
-			}
-			if len(results) != 1 || len(results[0].Rows) != 1 {
-				return errors.New("SHOW transaction_read_only: the answer has an unknown form")
-			}
-			standby = string(results[0].Rows[0][0])
-		}
-		switch inRecovery := standby == "on"; {
-		case inRecovery && !wanted:
+		is, err := inRecovery(ctx, conn)
+		switch {
+		case err != nil:
+			return err
+		case is && !wanted:
 			return pgconn.ErrStandbyConnection
-		case !inRecovery && wanted:
+		case !is && wanted:
 			return pgconn.ErrPrimaryConnection
 		}
 		return nil
 	}
+}
+
+func inRecovery(ctx context.Context, conn *pgconn.PgConn) (bool, error) {
+	if standby := conn.ParameterStatus("in_hot_standby"); standby != "" { // from PostgreSQL 14 on
+		return standby == "on", nil
+	}
+	results, err := conn.Exec(ctx, "SHOW transaction_read_only").ReadAll()
+	if err != nil {
+		return false, err
+	}
+	if len(results) != 1 || len(results[0].Rows) != 1 {
+		return false, errors.New("SHOW transaction_read_only: the answer has an unknown form")
+	}
+	return string(results[0].Rows[0][0]) == "on", nil
 }
 
 // describe names a connection in messages; it holds nothing secret.

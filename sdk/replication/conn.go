@@ -119,6 +119,15 @@ func (c *Conn) Show(ctx context.Context, name string) (string, error) {
 	return rows[0][0], nil
 }
 
+// InRecovery tells whether the server is a standby, or still recovers.
+func (c *Conn) InRecovery(ctx context.Context) (bool, error) {
+	is, err := inRecovery(ctx, c.pg)
+	if err != nil {
+		return false, c.explain(ctx, "in recovery?", err)
+	}
+	return is, nil
+}
+
 // System is what IDENTIFY_SYSTEM tells of a server.
 type System struct {
 	// ID identifies the cluster, as pg_controldata shows it.
