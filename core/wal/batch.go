@@ -53,8 +53,8 @@ type sent struct {
 func (r *run) batches(ctx context.Context) error {
 	for {
 		b, err := r.nextBatch(ctx)
-		if err == nil && len(b.files) > 0 {
-			err = r.begin(ctx, b)
+		if len(b.files) > 0 { // also those before one that cannot be read
+			err = errors.Join(r.begin(ctx, b), err)
 		}
 		if err != nil || len(b.files) == 0 {
 			return errors.Join(r.finish(ctx), err)
