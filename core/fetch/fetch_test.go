@@ -355,6 +355,7 @@ func TestWhatACommandCompressedIsReadByIt(t *testing.T) {
 	content := plugintest.Segment(t, first)
 	s.archived(first, append([]byte("ZIP!"), compressed(t, codec.Gzip, content)...))
 	s.wantBytes(Request{Name: parsed(t, first)}, content)
+	s.wantBytes(Request{Name: parsed(t, first), Stored: true}, content)
 }
 
 func TestAStoreElsewhereIsAskedItself(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/barman-go/barman/core/config"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/server"
 	corewal "github.com/barman-go/barman/core/wal"
@@ -211,7 +212,7 @@ func (f *search) examine(l location, file io.Reader, size int64) error {
 func (f *search) fromStore(ctx context.Context, l location) (found bool, err error) {
 	line := f.server.WALLine()
 	line.Lanes = 1
-	if f.request.Stored {
+	if f.request.Stored && !f.byCommand() {
 		line.Transforms = slices.DeleteFunc(line.Transforms, func(s pipeline.Stage) bool { return s.Name == server.Compressor })
 	}
 	selections := []host.Selection{{Name: path.Join(archiveFolder, l.name.HashDir(), l.name.String())}}
@@ -223,6 +224,14 @@ func (f *search) fromStore(ctx context.Context, l location) (found bool, err err
 		return false, nil
 	}
 	return found, err
+}
+
+// byCommand tells whether a command of the user's decompresses: then nobody else
+// can, and the bytes leave decompressed.
+func (f *search) byCommand() bool {
+	return slices.ContainsFunc(f.server.Config.WAL.Transforms, func(block config.Stage) bool {
+		return block.Name == server.Compressor && block.Has("decompression_filter")
+	})
 }
 
 // send hands on the bytes of a file in the form that was asked for.
