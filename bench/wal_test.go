@@ -75,7 +75,7 @@ func (s *walSite) archive() string { return filepath.Join(s.home.Dir, "main", "w
 // walArchive archives so many segments, a process for each.
 func (s *walSite) walArchive(segments []string) contender {
 	return contender{name: "barman wal-archive", run: func() sample {
-		if err := os.RemoveAll(s.archive()); err != nil {
+		if err := os.RemoveAll(filepath.Join(s.home.Dir, "main")); err != nil {
 			s.Fatal(err)
 		}
 		measured := run(s.B, each(s.home.Command("wal-archive", "main"), segments), 0)
@@ -85,22 +85,22 @@ func (s *walSite) walArchive(segments []string) contender {
 }
 
 func (s *walSite) archivePush(segments []string) contender {
-	push := s.pgbackrest("zst", 3)
-	archived := filepath.Join(s.scratch, "pgbackrest-zst", "repo", "archive", "bench")
 	return contender{name: "pgbackrest archive-push", run: func() sample {
-		stored, err := filepath.Glob(filepath.Join(archived, "*", "0*"))
-		if err != nil {
-			s.Fatal(err)
-		}
-		for _, directory := range stored {
-			if err := os.RemoveAll(directory); err != nil {
-				s.Fatal(err)
-			}
-		}
-		measured := run(s.B, each(push("archive-push"), segments), 0)
-		measured.stored = size(s.B, archived)
+		repository := filepath.Join(s.place("pgbackrest-wal"), "repo")
+		run(s.B, s.archiver("--no-online", "stanza-create"), 0)
+		measured := run(s.B, each(s.archiver("--compress-type=zst", "--compress-level=3", "archive-push"), segments), 0)
+		measured.stored = size(s.B, filepath.Join(repository, "archive"))
 		return measured
 	}}
+}
+
+// archiver is pgbackrest with a repository for WAL alone.
+func (s *walSite) archiver(args ...string) *exec.Cmd {
+	root := filepath.Join(s.scratch, "pgbackrest-wal")
+	return exec.Command("pgbackrest", append([]string{
+		"--stanza=bench", "--pg1-path=" + s.cluster.DataDir, "--repo1-path=" + filepath.Join(root, "repo"), "--lock-path=" + filepath.Join(root, "lock"),
+		"--log-level-console=warn", "--log-level-file=off",
+	}, args...)...)
 }
 
 // copied is what any archive_command has to do at the least.

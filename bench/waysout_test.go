@@ -23,7 +23,7 @@ func BenchmarkWALOut(b *testing.B) {
 			at := &walSite{site: inside, written: s.written}
 			wanted := s.written[len(s.written)-10:]
 			at.walArchive(wanted).run()
-			at.pushed(wanted)
+			at.archivePush(wanted).run()
 			r.versus("`barman get-wal -o` of ten 16 MB segments of pgbench's WAL from zstd, level 3, on a local disk, a process for each; beside "+
 				"`pgbackrest archive-get`, posix, `zst` 3.", 1.2, [2]string{"barman", "pgbackrest"},
 				compare(inside.B, at.getWAL(wanted), at.archiveGet(wanted)))
@@ -52,21 +52,6 @@ func (s *walSite) getWAL(segments []string) contender {
 		measured.stored = size(s.B, to)
 		return measured
 	}}
-}
-
-// archiver is pgbackrest with a repository for WAL alone.
-func (s *walSite) archiver(args ...string) *exec.Cmd {
-	root := filepath.Join(s.scratch, "pgbackrest-wal")
-	return exec.Command("pgbackrest", append([]string{
-		"--stanza=bench", "--pg1-path=" + s.cluster.DataDir, "--repo1-path=" + filepath.Join(root, "repo"), "--lock-path=" + filepath.Join(root, "lock"),
-		"--log-level-console=warn", "--log-level-file=off",
-	}, args...)...)
-}
-
-// pushed has pgbackrest archive segments.
-func (s *walSite) pushed(segments []string) {
-	run(s.B, s.archiver("--no-online", "stanza-create"), 0)
-	run(s.B, each(s.archiver("--compress-type=zst", "--compress-level=3", "archive-push"), segments), 0)
 }
 
 func (s *walSite) archiveGet(segments []string) contender {
