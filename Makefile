@@ -80,7 +80,7 @@ bench: build ## speed, paired with pg_basebackup and pgbackrest on this machine
 	scripts/bench
 
 chaos: deps build ## every system call of the commands fails or is the last one: all of the crash harness (long)
-	BARMAN_BIN=$(CURDIR)/bin BARMAN_CHAOS=all go test -count=1 -timeout 12h -v -run Chaos ./test/...
+	BARMAN_BIN=$(CURDIR)/bin BARMAN_CHAOS=all go test -count=1 -timeout 12h -v -run 'Chaos|EveryBroken' ./test/... ./sdk/sdktest
 
 demo: deps build ## back up a scratch PostgreSQL, recover it to a moment, prove it, clean up
 	scripts/demo

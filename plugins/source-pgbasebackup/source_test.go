@@ -271,8 +271,8 @@ func TestRefusalsAreClassified(t *testing.T) {
 		{"no login", c.ReplicationConninfo("nologin"), sdk.Denied, "may log in"},
 		{"wrong password", scram.ReplicationConninfo("postgres") + " password=" + secret, sdk.Denied, ".pgpass"},
 		{"minimal WAL", minimal.ReplicationConninfo("postgres"), sdk.Invalid, "wal_level = replica"},
-		{"malformed", "host=x password=" + secret + " port", sdk.Invalid, "host=... user=..."},
-		{"malformed URI", "postgres://u:" + secret + "/%zz@h:port/db", sdk.Invalid, "host=... user=..."},
+		{"malformed", "host=x password=" + secret + " port", sdk.Invalid, "quote values that hold spaces"},
+		{"malformed URI", "postgres://u:" + secret + "/%zz@h:port/db", sdk.Invalid, "percent-encode"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server := sdk.Server{Name: "main", StreamingConninfo: sdk.Secret(test.conninfo)}
