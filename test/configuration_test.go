@@ -28,7 +28,7 @@ func TestAMistakeInTheConfigurationIsShownWhereItIs(t *testing.T) {
 		{"two servers of one name", "server \"main\" {\n  conninfo = \"host=a\"\n}\nserver \"main\" {\n  conninfo = \"host=b\"\n}\n", 4, 1, "main", false},
 		{"unknown plugin", "server \"main\" {\n  conninfo = \"host=pg\"\n  backup {\n    sink \"posixx\" {}\n  }\n}\n", 4, 5, `posixx`, true},
 		{"unknown setting of a plugin", "server \"main\" {\n  conninfo = \"host=pg\"\n  backup {\n    source \"pgbasebackup\" { chekpoint = \"fast\" }\n  }\n}\n", 4, 29, `Did you mean "checkpoint"?`, true},
-		{"wrong type in a plugin", "server \"main\" {\n  conninfo = \"host=pg\"\n  backup {\n    transform \"compress\" { level = \"high\" }\n  }\n}\n", 4, 36, "whole number", true},
+		{"wrong type in a plugin", "server \"main\" {\n  conninfo = \"host=pg\"\n  backup {\n    transform \"compress\" { workers = \"many\" }\n  }\n}\n", 4, 38, "whole number", true},
 		{"unknown codec", "server \"main\" {\n  conninfo = \"host=pg\"\n  backup {\n    transform \"compress\" { codec = \"zip\" }\n  }\n}\n", 4, 28, "zstd", true},
 		{"setting that another plugin has", "server \"main\" {\n  conninfo = \"host=pg\"\n  wal {\n    source \"pgreceivewal\" { checkpoint = \"fast\" }\n  }\n}\n", 4, 29, "checkpoint", true},
 		{"not HCL", "server \"main\" {\n  conninfo = \n}\n", 2, 14, "expression", false},

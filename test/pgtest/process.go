@@ -221,14 +221,21 @@ func (c *Cluster) logTail() string {
 }
 
 func childrenOf(pid int) []int {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	// Each thread has the children that it has forked.
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
 		return nil
 	}
 	var pids []int
-	for _, field := range strings.Fields(string(b)) {
-		if child, err := strconv.Atoi(field); err == nil {
-			pids = append(pids, child)
+	for _, list := range lists {
+		b, err := os.ReadFile(list)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, field := range strings.Fields(string(b)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, child)
+			}
 		}
 	}
 	return pids
