@@ -67,7 +67,7 @@ func TestAPluginSeesOnlyWhatItsKindNeeds(t *testing.T) {
 
 func TestEveryPluginIsToldOfTheMemoryLimitOnce(t *testing.T) {
 	onlyEnvironment(t, "GOMEMLIMIT", "GOGC")
-	if diff := cmp.Diff([]string{memoryLimit, gcPercent}, environment(Plugin{Kind: "sink", Name: "s3"})); diff != "" {
+	if diff := cmp.Diff(memoryLimits("sink"), environment(Plugin{Kind: "sink", Name: "s3"})); diff != "" {
 		t.Error(diff)
 	}
 }
