@@ -57,7 +57,7 @@ func newFile(dir, base string, origin Origin) *file {
 
 // window is how many names of a directory are held at a time. A directory with
 // more of them is read again for the next ones.
-const window = 4096
+const window = 16384
 
 // queue gives out what waits to be archived, in the order of names; of two copies
 // the received one comes first. What it holds does not grow with the number of
