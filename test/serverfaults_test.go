@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/barman-go/barman/test/pgtest"
 )
 
@@ -72,7 +74,7 @@ func TestAServerThatCannotBeReachedIsNamedWithWhatToDo(t *testing.T) {
 
 func TestAServerThatRefusesIsNamedWithWhatToDo(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, pgtest.Options{Major: 17, Auth: "scram-sha-256", Config: map[string]string{"max_wal_senders": "1", "max_replication_slots": "1"}}, "")
+	s := newSite(t, pgtest.Options{Major: 17, Auth: "scram-sha-256", Config: map[string]string{"max_wal_senders": "2", "max_replication_slots": "1"}}, "")
 	management := s.ConninfoAs("barman") + " password=barman dbname=postgres"
 	streaming := s.ReplicationConninfo("streaming_barman") + " password=barman"
 	backup, receive := []string{"backup", "main"}, []string{"receive-wal", "main"}
@@ -113,7 +115,14 @@ func TestAServerThatRefusesIsNamedWithWhatToDo(t *testing.T) {
 		s := s.in(t)
 		s.connectAs(management, streaming, zstdTar+receiveLZ4)
 		receiver := s.receive()
+		other, err := pgconn.Connect(t.Context(), streaming+" replication=true")
+		if err != nil {
+			t.Fatal(err)
+		}
 		s.want(refusal{backup, []int{exitUnavailable}, []string{"max_wal_senders"}})
+		if err := other.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 		receiver.mustRun()
 		receiver.stop()
 	})
