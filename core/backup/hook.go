@@ -9,11 +9,12 @@ import (
 
 // hooks tells the server's hooks of the backup.
 func (r *run) hooks(ctx context.Context, phase sdk.HookPhase, cause error) error {
-	values, err := hooks.ForBackup(r.server, r.backup)
+	const operation = "backup"
+	values, err := hooks.ForBackup(r.server, operation, r.backup)
 	if err != nil {
 		return err
 	}
-	event := sdk.Event{Operation: "backup", Phase: phase, Values: values}
+	event := sdk.Event{Operation: operation, Phase: phase, Values: values}
 	if cause != nil {
 		event.Error = cause.Error()
 	}

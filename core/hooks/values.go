@@ -18,9 +18,13 @@ func Configured(s *server.Server, operation string) bool {
 	return false
 }
 
-// ForBackup are the values of events that are about a backup. Previous and next
+// ForBackup are the values of an operation's events that are about a backup; none
+// without a hook for it, for they cost a look at all backups. Previous and next
 // are the backups before and after it whose copies are complete.
-func ForBackup(s *server.Server, b *catalogue.Backup) (map[string]string, error) {
+func ForBackup(s *server.Server, operation string, b *catalogue.Backup) (map[string]string, error) {
+	if !Configured(s, operation) {
+		return nil, nil
+	}
 	values := map[string]string{
 		"BACKUP_ID": string(b.ID), "BACKUP_DIR": s.Catalogue.Directory(b.ID), "STATUS": string(b.State),
 		"PREVIOUS_ID": "", "NEXT_ID": "",

@@ -132,7 +132,7 @@ func (r *run) deleteOne(ctx context.Context, b known) error {
 	if err != nil {
 		return err
 	}
-	values, err := hooks.ForBackup(r.server, b.Backup)
+	values, err := hooks.ForBackup(r.server, operation, b.Backup)
 	if err == nil {
 		err = r.stillUnkept(b)
 	}
