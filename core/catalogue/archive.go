@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/barman-go/barman/sdk"
@@ -23,6 +24,14 @@ type WALFile struct {
 // leave no trace in the name.
 func (s *Server) WALPath(name wal.Name) string {
 	return filepath.Join(s.layout.WALsDirectory, name.HashDir(), filepath.Base(name.String()))
+}
+
+// WALFolder is where every sink has the WAL archive.
+const WALFolder = "wals"
+
+// WALObject is the name of a WAL file in every sink.
+func WALObject(name wal.Name) string {
+	return path.Join(WALFolder, name.HashDir(), path.Base(name.String()))
 }
 
 // HasWAL reports whether the archive has a file. An empty one counts as

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"syscall"
 
+	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/config"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/server"
@@ -26,7 +26,6 @@ const (
 	// openFlags: neither a link nor a pipe may lead elsewhere or make us wait.
 	openFlags = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
-	archiveFolder = "wals" // of every sink
 	partialSuffix = ".partial"
 )
 
@@ -215,7 +214,7 @@ func (f *search) fromStore(ctx context.Context, l location) (found bool, err err
 	if f.request.Stored && !f.byCommand() {
 		line.Transforms = slices.DeleteFunc(line.Transforms, func(s pipeline.Stage) bool { return s.Name == server.Compressor })
 	}
-	selections := []host.Selection{{Name: path.Join(archiveFolder, l.name.HashDir(), l.name.String())}}
+	selections := []host.Selection{{Name: catalogue.WALObject(l.name)}}
 	err = f.server.Engine.Read(ctx, line, selections, func(_ context.Context, _ sdk.Object, r io.Reader) error {
 		found = true
 		return f.send(l, r)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 
+	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/server"
 	corewal "github.com/barman-go/barman/core/wal"
 	"github.com/barman-go/barman/sdk/codec"
@@ -134,7 +135,7 @@ func (p *presence) has(ctx context.Context, name wal.Name) (bool, error) {
 	if !p.server.WALStoredElsewhere() {
 		return false, p.archiveIsThere()
 	}
-	prefix := path.Join(archiveFolder, name.HashDir()) + "/"
+	prefix := path.Dir(catalogue.WALObject(name)) + "/"
 	if p.listed[prefix] == nil {
 		line := p.server.WALLine()
 		objects, err := p.server.Engine.Find(ctx, line.Server, line.Sinks[0], prefix)

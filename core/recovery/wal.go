@@ -2,10 +2,10 @@ package recovery
 
 import (
 	"context"
-	"path"
 	"path/filepath"
 	"strings"
 
+	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/sdk/host"
@@ -145,8 +145,7 @@ func (r *run) walSelections() ([]host.Selection, error) {
 		if file.Name.Kind == wal.KindBackupHistory {
 			continue
 		}
-		name := file.Name.String()
-		selections = append(selections, host.Selection{Name: path.Join("wals", file.Name.HashDir(), name), Rename: strings.TrimSuffix(name, partialSuffix)})
+		selections = append(selections, host.Selection{Name: catalogue.WALObject(file.Name), Rename: strings.TrimSuffix(file.Name.String(), partialSuffix)})
 	}
 	return withoutShadowed(selections), nil
 }

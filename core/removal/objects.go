@@ -75,9 +75,6 @@ func (r *run) deleteFrom(ctx context.Context, stage pipeline.Stage, prefix strin
 	}
 }
 
-// archiveFolder is where the archive is in every sink.
-const archiveFolder = "wals/"
-
 // releasedFiles are the files of the archive that are released, by name, but for
 // those that would have gone with another backup of this run.
 func (r *run) releasedFiles(ctx context.Context, release catalogue.Release) ([]wal.Name, error) {
@@ -102,19 +99,17 @@ func (r *run) releasedFiles(ctx context.Context, release catalogue.Release) ([]w
 
 func released(ctx context.Context, sink *pipeline.Sink, release catalogue.Release) ([]wal.Name, error) {
 	var files []wal.Name
-	for object, err := range sink.List(ctx, archiveFolder) {
+	for object, err := range sink.List(ctx, catalogue.WALFolder+"/") {
 		if err != nil {
 			return nil, err
 		}
 		name, err := wal.ParseName(path.Base(object.Name))
-		if err == nil && object.Name == objectName(name) && release.Includes(name) {
+		if err == nil && object.Name == catalogue.WALObject(name) && release.Includes(name) {
 			files = append(files, name)
 		}
 	}
 	return files, nil
 }
-
-func objectName(name wal.Name) string { return path.Join(archiveFolder, name.HashDir(), name.String()) }
 
 // deleteWAL removes the files that are released. xlog.db forgets them first: it
 // must not list what is gone.
@@ -156,7 +151,7 @@ func (r *run) deleteWALFrom(ctx context.Context, stage pipeline.Stage, release c
 	}
 	names := make([]string, len(files))
 	for i, name := range files {
-		names[i] = objectName(name)
+		names[i] = catalogue.WALObject(name)
 	}
 	err = sink.Delete(ctx, names)
 	if first {

@@ -102,7 +102,7 @@ func Archive(ctx context.Context, s *server.Server, options ArchiveOptions) (Rep
 // end up.
 func checkDirectories(s *server.Server) error {
 	d := s.Config.Directories
-	if usual := filepath.Join(d.Backup, archiveFolder); filepath.Clean(d.WALs) != usual {
+	if usual := filepath.Join(d.Backup, catalogue.WALFolder); filepath.Clean(d.WALs) != usual {
 		return sdk.Errorf(sdk.Invalid, "server %q: wals_directory is %s, but WAL is stored below the server's own directory, in %s: "+
 			"leave wals_directory out, or mount the other place there", s.Name(), d.WALs, usual)
 	}

@@ -7,22 +7,19 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"slices"
 	"syscall"
 
+	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/codec"
 )
 
-// archiveFolder is where the archive is in every sink.
-const archiveFolder = "wals"
-
 // objectName is the file's name in every sink.
 func objectName(f *file) string {
-	return path.Join(archiveFolder, f.name.HashDir(), f.base)
+	return catalogue.WALObject(f.name)
 }
 
 // line is the pipeline for files, by whether they are compressed already.
