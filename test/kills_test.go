@@ -236,7 +236,7 @@ func (s *site) killBelow(plugin bool, receiver, archiver *kept) bool {
 	}
 	var found []int
 	for below := roots; len(below) > 0; below = below[1:] {
-		children := childrenOf(below[0])
+		children := pgtest.ChildrenOf(below[0])
 		for _, child := range children {
 			program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", child))
 			name := filepath.Base(program)
@@ -253,27 +253,6 @@ func (k *kept) pidNow() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.pid
-}
-
-// childrenOf are the processes that any thread of a process has started.
-func childrenOf(pid int) []int {
-	var pids []int
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	if err != nil || pid == 0 {
-		return nil
-	}
-	for _, thread := range threads {
-		text, err := os.ReadFile(thread)
-		if err != nil {
-			continue // it has ended
-		}
-		for _, field := range strings.Fields(string(text)) {
-			if child, err := strconv.Atoi(field); err == nil {
-				pids = append(pids, child)
-			}
-		}
-	}
-	return pids
 }
 
 // wantEachArchivedOnce compares xlog.db with the archive, and looks for what was

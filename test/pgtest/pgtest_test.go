@@ -81,7 +81,7 @@ func TestKilledServerRecoversWhatItAcknowledged(t *testing.T) {
 	c := Start(t, Options{Major: 18, Config: map[string]string{"fsync": "on"}})
 	w := StartWriter(t, c, WriterOptions{})
 	w.WaitRows(20)
-	children := childrenOf(c.server.cmd.Process.Pid)
+	children := ChildrenOf(c.server.cmd.Process.Pid)
 	c.Kill9()
 	for _, pid := range children {
 		if syscall.Kill(pid, 0) == nil && !zombie(pid) {
@@ -107,7 +107,7 @@ func TestServerDoesNotOutliveAKilledTest(t *testing.T) {
 	}
 	var server int
 	for server == 0 {
-		for _, pid := range childrenOf(test.Process.Pid) {
+		for _, pid := range ChildrenOf(test.Process.Pid) {
 			if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil && filepath.Base(exe) == "postgres" {
 				server = pid
 			}

@@ -189,7 +189,7 @@ func (c *Cluster) kill() {
 	pid := c.server.cmd.Process.Pid
 	// The postmaster first, so that it starts no more children; they are ours to find until it is reaped.
 	_ = syscall.Kill(pid, syscall.SIGSTOP)
-	children := childrenOf(pid)
+	children := ChildrenOf(pid)
 	_ = c.server.cmd.Process.Kill()
 	for _, child := range children {
 		_ = syscall.Kill(child, syscall.SIGKILL)
@@ -220,8 +220,9 @@ func (c *Cluster) logTail() string {
 	return string(bytes.Join(lines[max(0, len(lines)-60):], []byte("\n")))
 }
 
-func childrenOf(pid int) []int {
-	// Each thread has the children that it has forked.
+// ChildrenOf are the processes that any thread of a process has started; none of
+// one that has ended.
+func ChildrenOf(pid int) []int {
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
 		return nil

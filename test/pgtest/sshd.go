@@ -230,7 +230,7 @@ func (s *SSHD) read(path string) string {
 // descendants are the processes below one, parents first.
 func descendants(pid int) []int {
 	var all []int
-	for _, child := range childrenOf(pid) {
+	for _, child := range ChildrenOf(pid) {
 		all = append(append(all, child), descendants(child)...)
 	}
 	return all
