@@ -91,12 +91,12 @@ func (s *Server) newestOf(b *Backup) (*wal.Segment, error) {
 
 // CheckBackup brings the state of a backup up to date with the WAL archive and
 // saves it if it changed. A FAILED backup is an error of kind Invalid; one that
-// another process is working on, of kind Busy.
+// another process is deleting, of kind Busy.
 func (s *Server) CheckBackup(id BackupID) (b *Backup, err error) {
 	if _, err := ParseBackupID(string(id)); err != nil {
 		return nil, s.wrap(err)
 	}
-	lock, err := s.Lock(string(id))
+	lock, err := s.LockShared(string(id))
 	if err != nil {
 		return nil, err
 	}

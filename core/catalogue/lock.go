@@ -37,7 +37,16 @@ type Lock struct {
 // Lock takes one of the server's locks. When somebody else has it, it returns
 // at once with an error of kind Busy that names the process. A lock file that
 // cannot be opened is an error of kind Denied or Unknown.
-func (s *Server) Lock(name string) (*Lock, error) {
+func (s *Server) Lock(name string) (*Lock, error) { return s.lock(name, (*flock.Flock).TryLock) }
+
+// LockShared is Lock for those who only want that nobody takes the lock for
+// himself meanwhile, as several may at once: a backup that is being restored is
+// not deleted, by Barman in Python neither.
+func (s *Server) LockShared(name string) (*Lock, error) {
+	return s.lock(name, (*flock.Flock).TryRLock)
+}
+
+func (s *Server) lock(name string, try func(*flock.Flock) (bool, error)) (*Lock, error) {
 	path, err := s.lockPath(name)
 	if err != nil {
 		return nil, err
@@ -46,7 +55,7 @@ func (s *Server) Lock(name string) (*Lock, error) {
 	// that is not worth failing for.
 	const attempts, pause = 3, 5 * time.Millisecond
 	for attempt := 1; ; attempt++ {
-		lock, err := tryLock(path)
+		lock, err := tryLock(path, try)
 		if err != nil {
 			return nil, s.errorf(kindOf(err), "lock %s: %w", name, err)
 		}
@@ -68,7 +77,7 @@ func (s *Server) LockWait(ctx context.Context, name string) (*Lock, error) {
 	}
 	const pause = 10 * time.Millisecond
 	for {
-		lock, err := tryLock(path)
+		lock, err := tryLock(path, (*flock.Flock).TryLock)
 		if err != nil {
 			return nil, s.errorf(kindOf(err), "lock %s: %w", name, err)
 		}
@@ -145,13 +154,13 @@ func (s *Server) lockPath(name string) (string, error) {
 // tryLock returns nil without an error if somebody else has the lock. A lock
 // file that was removed between opening and locking, by whoever cleans the
 // directory, locks nothing, and another one is taken.
-func tryLock(path string) (*Lock, error) {
+func tryLock(path string, try func(*flock.Flock) (bool, error)) (*Lock, error) {
 	if err := durable.MakeDirectory(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
 	for {
 		f := flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK), flock.SetPermissions(fileMode))
-		ok, err := f.TryLock()
+		ok, err := try(f)
 		if err != nil || !ok {
 			return nil, err
 		}
@@ -211,7 +220,7 @@ func readPID(path string) (int, error) {
 // removeStaleLock removes a lock file while holding its lock: who opened it
 // before and gets the lock afterwards notices in stillNamed.
 func removeStaleLock(path string) (bool, error) {
-	lock, err := tryLock(path)
+	lock, err := tryLock(path, (*flock.Flock).TryLock)
 	if err != nil || lock == nil {
 		return false, err
 	}

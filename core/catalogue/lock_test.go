@@ -60,6 +60,35 @@ func TestHeldLockIsBusyAndNamesTheProcess(t *testing.T) {
 	}
 }
 
+func TestSharedLocksExcludeOnlyWhoWantsTheLockForHimself(t *testing.T) {
+	s := newServer(t)
+	const id = "20260102T100000"
+	var shared []*Lock
+	for range 2 {
+		lock, err := s.LockShared(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared = append(shared, lock)
+	}
+	for _, lock := range shared {
+		_, err := s.Lock(id)
+		wantKind(t, err, sdk.Busy, id)
+		if err := lock.Release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock, err := s.Lock(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.LockShared(id)
+	wantKind(t, err, sdk.Busy, id)
+	if err := lock.Release(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestLockWaitGetsTheLockWhenItIsFree(t *testing.T) {
 	s := newServer(t)
 	_, end := holdLock(t, lockFile(s, LockXlogDB))

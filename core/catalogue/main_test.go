@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/gofrs/flock"
+
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
 )
@@ -22,7 +24,7 @@ const lockInAnotherProcess = "CATALOGUE_TEST_LOCK"
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(lockInAnotherProcess); path != "" {
-		lock, err := tryLock(path)
+		lock, err := tryLock(path, (*flock.Flock).TryLock)
 		if err != nil || lock == nil {
 			fmt.Println("failed", err)
 			os.Exit(1)

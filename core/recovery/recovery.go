@@ -83,13 +83,18 @@ func Run(ctx context.Context, s *server.Server, request Request) (Report, error)
 	if request.Jobs > 0 {
 		r.line.Lanes = request.Jobs
 	}
+	release, err := r.protect()
+	if err != nil {
+		return r.report, err
+	}
+	defer release()
 	if err := r.validate(); err != nil {
 		return r.report, err
 	}
 	if err := r.notify(ctx, sdk.PhasePre, nil); err != nil {
 		return r.report, err
 	}
-	err := r.recover(ctx)
+	err = r.recover(ctx)
 	err = errors.Join(err, r.notify(context.WithoutCancel(ctx), sdk.PhasePost, err))
 	if err != nil {
 		return r.report, fmt.Errorf("recover backup %s of server %s to %s: %w", request.Backup.ID, s.Name(), request.Destination, err)

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/pipeline"
+	"github.com/barman-go/barman/core/removal"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/codec"
 )
@@ -141,6 +143,7 @@ func TestABackupThatIsNotWholeIsNotRecovered(t *testing.T) {
 func TestAFailedRecoveryIsCleanedUpByTheNext(t *testing.T) {
 	s := newSite(t, noTransform)
 	s.backup.Tablespaces = side
+	s.save()
 	s.put(s.base("data/base.tar"), archive(t, map[string]string{"left/over": "x", "PG_VERSION": "14\n"}))
 	s.put(s.base("data/16400.tar"), []byte("no tar file at all, but long enough to be read"))
 	root := t.TempDir()
@@ -302,9 +305,36 @@ func TestOnlyACompleteBackupIsRecovered(t *testing.T) {
 	for _, state := range []catalogue.State{catalogue.StateEmpty, catalogue.StateStarted, catalogue.StateFailed, catalogue.StateSyncing} {
 		s := newSite(t, noTransform)
 		s.backup.State = state
+		s.save()
 		_, err := s.run(Request{})
 		wantError(t, err, sdk.Invalid, string(state), "only a complete backup")
 	}
+}
+
+func TestABackupIsNotDeletedWhileItIsRecovered(t *testing.T) {
+	s := newSite(t, "")
+	s.putPlain("", asIs)
+	deleting, err := s.Catalogue.Lock(string(s.backup.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.run(Request{})
+	wantError(t, err, sdk.Busy, string(s.backup.ID))
+	if err := deleting.Release(); err != nil {
+		t.Fatal(err)
+	}
+	var refused error
+	s.mustRun(Request{Progress: func(pipeline.Progress) {
+		if refused == nil {
+			_, refused = removal.Delete(t.Context(), s.Server.Server, s.backup.ID, removal.Options{})
+		}
+	}})
+	wantError(t, refused, sdk.Busy, string(s.backup.ID))
+	if _, err := removal.Delete(t.Context(), s.Server.Server, s.backup.ID, removal.Options{}); err != nil {
+		t.Error(err)
+	}
+	_, err = s.run(Request{}) // what was found before it was deleted
+	wantError(t, err, sdk.NotFound, string(s.backup.ID))
 }
 
 func TestAPreRecoveryHookVetoesBeforeAnythingIsWritten(t *testing.T) {

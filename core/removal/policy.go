@@ -81,7 +81,7 @@ func (r *run) enforce(ctx context.Context, b known) error {
 // Keep has a backup kept whatever the policy says: with all WAL from its begin on
 // (catalogue.KeepFull), or with what it needs itself (catalogue.KeepStandalone).
 // Errors: Invalid for a backup that is not complete or builds on another one,
-// Busy while somebody works on it.
+// Busy while somebody deletes it.
 func Keep(s *server.Server, id catalogue.BackupID, how string) error {
 	if how != catalogue.KeepFull && how != catalogue.KeepStandalone {
 		return sdk.Errorf(sdk.Invalid, "%q is no way to keep a backup: use %s or %s", how, catalogue.KeepFull, catalogue.KeepStandalone)
@@ -104,10 +104,10 @@ func LetGo(s *server.Server, id catalogue.BackupID) error {
 	})
 }
 
-// withBackup calls do while nobody else works on the backup: it must not be kept
-// in the moment in which it is deleted.
+// withBackup calls do while nobody deletes the backup: it must not be kept in the
+// moment in which that happens.
 func withBackup(s *server.Server, id catalogue.BackupID, do func(*catalogue.Backup) error) (err error) {
-	lock, err := s.Catalogue.Lock(string(id))
+	lock, err := s.Catalogue.LockShared(string(id))
 	if err != nil {
 		return err
 	}

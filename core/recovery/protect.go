@@ -1,0 +1,34 @@
+package recovery
+
+import (
+	"github.com/barman-go/barman/sdk"
+)
+
+// protect keeps the backup from being deleted until release is called, and reads
+// again what the catalogue says of it. One that is being deleted is an error of
+// kind Busy. A catalogue in which nothing can be locked, because it may only be
+// read, is no obstacle: a recovery may be all that it is there for.
+func (r *run) protect() (release func(), err error) {
+	release = func() {}
+	b := r.request.Backup
+	lock, err := r.server.Catalogue.LockShared(string(b.ID))
+	switch {
+	case sdk.KindOf(err) == sdk.Busy:
+		return nil, err
+	case err != nil:
+		r.warn("backup %s cannot be protected from being deleted meanwhile: %v", b.ID, err)
+	default:
+		release = func() {
+			if err := lock.Release(); err != nil {
+				r.server.Logger.Warn("the lock of a backup could not be given back", "backup", b.ID, "error", err)
+			}
+		}
+	}
+	now, err := r.server.Catalogue.Get(b.ID)
+	if err != nil {
+		release()
+		return nil, err
+	}
+	r.request.Backup = now
+	return release, nil
+}
