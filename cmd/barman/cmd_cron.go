@@ -55,7 +55,11 @@ func runCron(ctx context.Context, a *app, attached bool) error {
 	if err != nil {
 		return err
 	}
-	results, err := cron.Run(ctx, servers, cron.Background(executable, configuration, attached))
+	cleaned := ""
+	if loaded.Global.LockDirectoryCleanup {
+		cleaned = loaded.Global.LockDirectory
+	}
+	results, err := cron.Run(ctx, servers, cleaned, cron.Background(executable, configuration, attached))
 	failed := &failures{of: len(servers)}
 	for _, r := range results {
 		switch {

@@ -17,7 +17,23 @@ type Process struct {
 	PID    int
 }
 
+// Lock is the name of the lock that the process holds.
+func (p Process) Lock() string {
+	if p.Backup != "" {
+		return string(p.Backup) + syncBackupSuffix
+	}
+	return p.Task
+}
+
 const syncBackupSuffix = "-sync-backup"
+
+// Tasks are the names that Processes knows.
+func Tasks() []string {
+	return []string{LockReceiveWAL, syncBackupSuffix[1:], LockBackup, LockCron, LockArchiveWAL, lockSyncWAL}
+}
+
+// lockSyncWAL is held by Barman in Python while it copies WAL from another Barman.
+const lockSyncWAL = "sync-wal"
 
 // Processes returns the tasks whose locks are held now. A lock file that names
 // no process is left out and reported in the error, beside the others.
@@ -63,7 +79,7 @@ func (s *Server) lockName(file string) (string, bool) {
 
 func processOf(name string) (Process, bool) {
 	switch name {
-	case LockCron, LockBackup, LockArchiveWAL, LockReceiveWAL, "sync-wal":
+	case LockCron, LockBackup, LockArchiveWAL, LockReceiveWAL, lockSyncWAL:
 		return Process{Task: name}, true
 	}
 	id, ok := strings.CutSuffix(name, syncBackupSuffix)

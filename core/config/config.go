@@ -31,6 +31,8 @@ type Global struct {
 	Home string
 	// LockDirectory holds the lock files.
 	LockDirectory string
+	// LockDirectoryCleanup lets cron remove the lock files that nobody holds.
+	LockDirectoryCleanup bool
 	// PluginDirs are searched for plugins, in order; none means the directory of
 	// the barman binary.
 	PluginDirs []string

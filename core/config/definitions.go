@@ -10,11 +10,12 @@ import (
 // schema.Of. Their text is the reference documentation.
 
 type barmanBlock struct {
-	Home          string   `hcl:"home,optional" default:"/var/lib/barman" doc:"Directory below which every server has its own."`
-	LockDirectory string   `hcl:"lock_directory,optional" doc:"Directory of the lock files. Default: home."`
-	PluginDirs    []string `hcl:"plugin_dirs,optional" doc:"Directories that are searched for plugins, in order. Default: the directory of the barman binary."`
-	LogFile       string   `hcl:"log_file,optional" doc:"File that the log is appended to. Default: standard error."`
-	LogLevel      string   `hcl:"log_level,optional" default:"info" doc:"The least severe messages to log: trace, debug, info, warn or error."`
+	Home                 string   `hcl:"home,optional" default:"/var/lib/barman" doc:"Directory below which every server has its own."`
+	LockDirectory        string   `hcl:"lock_directory,optional" doc:"Directory of the lock files. Default: home."`
+	LockDirectoryCleanup bool     `hcl:"lock_directory_cleanup,optional" default:"true" doc:"Let 'barman cron' remove lock files that nobody holds."`
+	PluginDirs           []string `hcl:"plugin_dirs,optional" doc:"Directories that are searched for plugins, in order. Default: the directory of the barman binary."`
+	LogFile              string   `hcl:"log_file,optional" doc:"File that the log is appended to. Default: standard error."`
+	LogLevel             string   `hcl:"log_level,optional" default:"info" doc:"The least severe messages to log: trace, debug, info, warn or error."`
 }
 
 type pluginBlock struct {

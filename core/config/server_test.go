@@ -47,7 +47,7 @@ func stageNames(stages ...Stage) []string {
 
 func TestAServerThatSaysOnlyConninfoIsComplete(t *testing.T) {
 	c := loadFile(t, "testdata/minimal.hcl")
-	want := Global{Home: "/var/lib/barman", LockDirectory: "/var/lib/barman", LogLevel: "info"}
+	want := Global{Home: "/var/lib/barman", LockDirectory: "/var/lib/barman", LockDirectoryCleanup: true, LogLevel: "info"}
 	if diff := cmp.Diff(want, c.Global); diff != "" {
 		t.Error(diff)
 	}
@@ -102,7 +102,7 @@ func TestEverySettingOfAFullConfigurationArrives(t *testing.T) {
 		t.Fatal(diff)
 	}
 	global := Global{
-		Home: "/srv/barman", LockDirectory: "/run/barman", PluginDirs: []string{"/usr/libexec/barman"},
+		Home: "/srv/barman", LockDirectory: "/run/barman", LockDirectoryCleanup: true, PluginDirs: []string{"/usr/libexec/barman"},
 		LogFile: "/var/log/barman/barman.log", LogLevel: "debug",
 	}
 	if diff := cmp.Diff(global, c.Global); diff != "" {

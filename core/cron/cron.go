@@ -39,11 +39,11 @@ type Ended struct {
 }
 
 // Run does what is due for each server. One server's trouble is no other's: it
-// is in its result, and in the error, which joins those of all servers.
-func Run(ctx context.Context, servers []*server.Server, spawn Spawn) ([]Result, error) {
+// is in its result, and in the error, which joins those of all servers. Lock files
+// that nobody holds are removed from lockDirectory; empty leaves them.
+func Run(ctx context.Context, servers []*server.Server, lockDirectory string, spawn Spawn) ([]Result, error) {
 	var results []Result
 	var errs []error
-	directories := map[string]bool{}
 	for _, s := range servers {
 		if err := ctx.Err(); err != nil {
 			return results, err
@@ -53,10 +53,9 @@ func Run(ctx context.Context, servers []*server.Server, spawn Spawn) ([]Result, 
 			errs = append(errs, fmt.Errorf("server %s: %w", s.Name(), result.Err))
 		}
 		results = append(results, result)
-		directories[s.Catalogue.Layout().LockDirectory] = true
 	}
-	for directory := range directories {
-		if _, err := catalogue.RemoveStaleLocks(directory); err != nil {
+	if lockDirectory != "" {
+		if _, err := catalogue.RemoveStaleLocks(lockDirectory); err != nil {
 			errs = append(errs, fmt.Errorf("lock directory: %w", err))
 		}
 	}

@@ -134,7 +134,7 @@ func (r *recorder) spawn(_ *os.File, args ...string) error {
 func TestEachActiveServerGetsWhatItLacks(t *testing.T) {
 	_, servers := configured(t, map[string]string{"a": streams, "b": delivers, "c": inactive})
 	var r recorder
-	results, err := Run(t.Context(), servers, r.spawn)
+	results, err := Run(t.Context(), servers, "", r.spawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestOneCronAtATimeLooksAfterAServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	var r recorder
-	results, err := Run(t.Context(), servers, r.spawn)
+	results, err := Run(t.Context(), servers, "", r.spawn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestWhatRunsIsNotStartedAgain(t *testing.T) {
 		defer lock.Release()
 	}
 	var r recorder
-	if _, err := Run(t.Context(), servers, r.spawn); err != nil {
+	if _, err := Run(t.Context(), servers, "", r.spawn); err != nil {
 		t.Fatal(err)
 	}
 	if len(r.commands) > 0 {
@@ -205,7 +205,7 @@ func TestAReceiverThatIsNotConfiguredAnyMoreIsStopped(t *testing.T) {
 		t.Fatal(err)
 	}
 	var r recorder
-	if _, err := Run(t.Context(), servers, r.spawn); err != nil {
+	if _, err := Run(t.Context(), servers, "", r.spawn); err != nil {
 		t.Fatal(err)
 	}
 	var ended *exec.ExitError
@@ -220,7 +220,7 @@ func TestOneServersTroubleIsNoOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	var r recorder
-	_, err := Run(t.Context(), servers, r.spawn)
+	_, err := Run(t.Context(), servers, "", r.spawn)
 	if err == nil || !strings.Contains(err.Error(), "server a: ") || strings.Contains(err.Error(), "server b") {
 		t.Errorf("%v", err)
 	}
@@ -236,7 +236,7 @@ func TestABackupThatWasKilledIsMarkedAsFailed(t *testing.T) {
 		t.Fatal(err)
 	}
 	var r recorder
-	if _, err := Run(t.Context(), servers, r.spawn); err != nil {
+	if _, err := Run(t.Context(), servers, "", r.spawn); err != nil {
 		t.Fatal(err)
 	}
 	if b, err = servers[0].Catalogue.Get(b.ID); err != nil || b.State != catalogue.StateFailed {
@@ -301,7 +301,7 @@ func (s *saying) spawn(stderr *os.File, args ...string) error {
 func TestWhatACommandSaidBeforeItEndedIsToldByTheNextRun(t *testing.T) {
 	_, servers := configured(t, map[string]string{"a": streams})
 	s := &saying{t: t, text: "ERROR: no such slot\n"}
-	results, err := Run(t.Context(), servers, s.spawn)
+	results, err := Run(t.Context(), servers, "", s.spawn)
 	if err != nil || len(s.started) != 2 || len(results[0].Ended) > 0 {
 		t.Fatalf("%+v, %v", results, err)
 	}
@@ -309,13 +309,13 @@ func TestWhatACommandSaidBeforeItEndedIsToldByTheNextRun(t *testing.T) {
 		_ = cmd.Wait() // whichever way it ended
 	}
 	s.text = "killed before it ends, it should live on"
-	results, err = Run(t.Context(), servers, s.spawn)
+	results, err = Run(t.Context(), servers, "", s.spawn)
 	want := []Ended{{"receive-wal", "ERROR: no such slot"}, {"archive-wal", "ERROR: no such slot"}}
 	if diff := cmp.Diff(want, results[0].Ended); diff != "" || err != nil || len(s.started) != 4 {
 		t.Fatalf("%v, %d started, %s", err, len(s.started), diff)
 	}
 	// They live, though they have taken no lock yet.
-	results, err = Run(t.Context(), servers, s.spawn)
+	results, err = Run(t.Context(), servers, "", s.spawn)
 	if err != nil || len(s.started) != 4 || len(results[0].Started) > 0 || len(results[0].Ended) > 0 {
 		t.Fatalf("%+v, %v, %d started", results, err, len(s.started))
 	}
@@ -325,7 +325,7 @@ func TestWhatACommandSaidBeforeItEndedIsToldByTheNextRun(t *testing.T) {
 		}
 		_ = cmd.Wait() // killed
 	}
-	results, err = Run(t.Context(), servers, s.spawn)
+	results, err = Run(t.Context(), servers, "", s.spawn)
 	if err != nil || len(s.started) != 6 {
 		t.Fatalf("%+v, %v, %d started", results, err, len(s.started))
 	}
@@ -334,11 +334,11 @@ func TestWhatACommandSaidBeforeItEndedIsToldByTheNextRun(t *testing.T) {
 func TestOnlyTheEndOfALongComplaintIsTold(t *testing.T) {
 	_, servers := configured(t, map[string]string{"a": delivers})
 	s := &saying{t: t, text: strings.Repeat("x", 100_000) + " and so it ended"}
-	if _, err := Run(t.Context(), servers, s.spawn); err != nil {
+	if _, err := Run(t.Context(), servers, "", s.spawn); err != nil {
 		t.Fatal(err)
 	}
 	_ = s.started[0].Wait() // whichever way it ended
-	results, err := Run(t.Context(), servers, s.spawn)
+	results, err := Run(t.Context(), servers, "", s.spawn)
 	if err != nil || len(results[0].Ended) != 1 {
 		t.Fatalf("%+v, %v", results, err)
 	}
@@ -355,7 +355,7 @@ func TestAnInactiveServersReceiverIsLeftAloneAndTold(t *testing.T) {
 	}
 	defer lock.Release()
 	var r recorder
-	results, err := Run(t.Context(), servers, r.spawn)
+	results, err := Run(t.Context(), servers, "", r.spawn)
 	if err != nil || len(r.commands) > 0 || !strings.Contains(results[0].Skipped, "receive-wal --stop c") {
 		t.Errorf("%+v, %q, %v", results, r.commands, err)
 	}
@@ -377,11 +377,11 @@ func TestThePolicyIsEnforcedWhenSomethingIsObsolete(t *testing.T) {
 	const enforce = "retention a --enforce"
 	first := complete(time.Now().Add(-time.Hour))
 	var r recorder
-	if _, err := Run(t.Context(), servers, r.spawn); err != nil || slices.Contains(r.commands, enforce) {
+	if _, err := Run(t.Context(), servers, "", r.spawn); err != nil || slices.Contains(r.commands, enforce) {
 		t.Errorf("%q, %v", r.commands, err)
 	}
 	complete(time.Now())
-	if _, err := Run(t.Context(), servers, r.spawn); err != nil || !slices.Contains(r.commands, enforce) {
+	if _, err := Run(t.Context(), servers, "", r.spawn); err != nil || !slices.Contains(r.commands, enforce) {
 		t.Errorf("%q, %v", r.commands, err)
 	}
 	// What is kept is not obsolete, but a deletion that has begun goes on.
@@ -389,13 +389,39 @@ func TestThePolicyIsEnforcedWhenSomethingIsObsolete(t *testing.T) {
 		t.Fatal(err)
 	}
 	r = recorder{}
-	if _, err := Run(t.Context(), servers, r.spawn); err != nil || slices.Contains(r.commands, enforce) {
+	if _, err := Run(t.Context(), servers, "", r.spawn); err != nil || slices.Contains(r.commands, enforce) {
 		t.Errorf("%q, %v", r.commands, err)
 	}
 	if err := servers[0].Catalogue.Annotate(first.ID, catalogue.AnnotationDelete, catalogue.Deleting); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Run(t.Context(), servers, r.spawn); err != nil || !slices.Contains(r.commands, enforce) {
+	if _, err := Run(t.Context(), servers, "", r.spawn); err != nil || !slices.Contains(r.commands, enforce) {
 		t.Errorf("%q, %v", r.commands, err)
+	}
+}
+
+func TestLockFilesThatNobodyHoldsAreRemovedWhereThatIsWanted(t *testing.T) {
+	_, servers := configured(t, map[string]string{"c": inactive})
+	directory := servers[0].Catalogue.Layout().LockDirectory
+	stale := filepath.Join(directory, ".gone-backup.lock")
+	if err := os.WriteFile(stale, []byte("1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	held, err := servers[0].Catalogue.Lock(catalogue.LockBackup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Release()
+	var r recorder
+	for _, cleaned := range []string{"", directory} {
+		if _, err := Run(t.Context(), servers, cleaned, r.spawn); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(stale); (err == nil) != (cleaned == "") {
+			t.Errorf("cleaning %q: %v", cleaned, err)
+		}
+	}
+	if _, isHeld, err := servers[0].Catalogue.Holder(catalogue.LockBackup); !isHeld || err != nil {
+		t.Errorf("the lock in use is gone: %v", err)
 	}
 }

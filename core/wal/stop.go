@@ -2,11 +2,9 @@ package wal
 
 import (
 	"context"
-	"errors"
-	"os"
-	"syscall"
-	"time"
 
+	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/processes"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
 )
@@ -22,22 +20,5 @@ func Stop(ctx context.Context, s *server.Server) (pid int, err error) {
 	if !running {
 		return 0, sdk.Errorf(sdk.NotFound, "no WAL receiver of server %q is running", s.Name())
 	}
-	if pid == os.Getpid() {
-		return pid, sdk.Errorf(sdk.Invalid, "the WAL receiver of server %q is this process: interrupt it", s.Name())
-	}
-	if err := syscall.Kill(pid, syscall.SIGINT); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return pid, sdk.Errorf(sdk.Denied, "stop the WAL receiver of server %q, process %d: %w", s.Name(), pid, err)
-	}
-	const look = 50 * time.Millisecond
-	for {
-		now, running, err := Receiving(s)
-		if err != nil || !running || now != pid {
-			return pid, err
-		}
-		select {
-		case <-ctx.Done():
-			return pid, sdk.Errorf(sdk.Busy, "the WAL receiver of server %q, process %d, was told to stop and still runs: %w", s.Name(), pid, ctx.Err())
-		case <-time.After(look):
-		}
-	}
+	return pid, processes.Stop(ctx, s.Catalogue, catalogue.Process{Task: catalogue.LockReceiveWAL, PID: pid})
 }
