@@ -183,6 +183,9 @@ func (a *app) engine() (*pipeline.Engine, error) {
 
 // open prepares a server whose pipelines can run.
 func (a *app) open(s *config.Server) (*server.Server, error) {
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
 	engine, err := a.engine()
 	if err != nil {
 		return nil, err

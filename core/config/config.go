@@ -14,6 +14,8 @@ type Config struct {
 	Global Global
 	// Servers are sorted by name.
 	Servers []*Server
+	// Models are sorted by name.
+	Models []Model
 	// Plugins are the plugins that the configuration names or pins, in the order
 	// in which they are written.
 	Plugins []PinnedPlugin
@@ -22,7 +24,8 @@ type Config struct {
 	// Warnings are worth telling and stop nothing.
 	Warnings hcl.Diagnostics
 
-	files map[string]*hcl.File
+	files  map[string]*hcl.File
+	global *settings
 }
 
 // Global is what holds for the program as a whole.
@@ -40,6 +43,16 @@ type Global struct {
 	LogFile string
 	// LogLevel is trace, debug, info, warn or error.
 	LogLevel string
+}
+
+// Model is a set of settings that can be laid over the servers of a cluster.
+type Model struct {
+	// Name is unique among models and servers.
+	Name string
+	// Cluster is that of the servers that it fits.
+	Cluster string
+	// DefRange is where the model's block begins.
+	DefRange hcl.Range
 }
 
 // PinnedPlugin says where a plugin's binary is, or what it must be.

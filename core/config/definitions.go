@@ -26,6 +26,7 @@ type pluginBlock struct {
 type serverBlock struct {
 	Description           string          `hcl:"description,optional" doc:"A line for people, shown in lists."`
 	Active                bool            `hcl:"active,optional" default:"true" doc:"False leaves the server alone: no backup, no WAL, no maintenance."`
+	Cluster               string          `hcl:"cluster,optional" doc:"Name that the server has in common with the models that fit it. Default: the server's name."`
 	Conninfo              string          `hcl:"conninfo" doc:"libpq connection string of the management connection: keywords and values or a URI."`
 	StreamingConninfo     string          `hcl:"streaming_conninfo,optional" doc:"libpq connection string for the replication protocol. Default: conninfo."`
 	WALConninfo           string          `hcl:"wal_conninfo,optional" doc:"libpq connection string for what is asked about WAL: slots, positions, settings. For WAL that is received from another host than that of conninfo. Default: wal_streaming_conninfo, and without it conninfo."`

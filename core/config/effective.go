@@ -30,18 +30,25 @@ func Effective(server *Server, schemaOf SchemaOf) (*Node, hcl.Diagnostics) {
 	shown.Server.WALConninfo = MaskConninfo(server.WALConninfo)
 	shown.Server.WALStreamingConninfo = MaskConninfo(server.WALStreamingConninfo)
 
-	root := &Node{Name: "server", Label: server.Name, Nodes: attributes(shown.Server)}
-	backup := &Node{Name: "backup", Nodes: attributes(shown.Backup)}
+	read := server.read
+	root := &Node{Name: "server", Label: server.Name, Nodes: attributes(shown.Server, read.server)}
+	backup := &Node{Name: "backup", Nodes: attributes(shown.Backup, read.backup.settings)}
 	e.pipeline(backup, &server.Backup.Source, server.Backup.Transforms, server.Backup.Sinks)
-	wal := &Node{Name: "wal", Nodes: attributes(shown.WAL)}
+	wal := &Node{Name: "wal", Nodes: attributes(shown.WAL, read.wal.settings)}
 	e.pipeline(wal, server.WAL.Source, server.WAL.Transforms, server.WAL.Sinks)
 	root.Nodes = append(root.Nodes, backup, wal,
-		&Node{Name: "retention", Nodes: attributes(shown.Retention)}, &Node{Name: "recovery", Nodes: attributes(shown.Recovery)})
+		&Node{Name: "retention", Nodes: attributes(shown.Retention, read.retention)},
+		&Node{Name: "recovery", Nodes: attributes(shown.Recovery, read.recovery)})
 	for _, hook := range server.Hooks {
-		own := attributes(hookBlock{Plugin: hook.Stage.Name, Retry: hook.Retry})
+		own := attributes(hookBlock{Plugin: hook.Stage.Name, Retry: hook.Retry}, hook.Stage)
 		root.Nodes = append(root.Nodes, e.stage(hook.Stage, hook.Event, own))
 	}
 	return root, tidy(e.diags)
+}
+
+// Effective returns what holds for the program as a whole, as a block "barman".
+func (c *Config) Effective() *Node {
+	return &Node{Name: "barman", Nodes: attributes(barmanBlock(c.Global), c.global)}
 }
 
 type effective struct {
@@ -57,7 +64,7 @@ func (e *effective) pipeline(to *Node, source *Stage, transforms, sinks []Stage)
 		to.Nodes = append(to.Nodes, e.stage(s, s.Name, nil))
 	}
 	for _, s := range sinks {
-		to.Nodes = append(to.Nodes, e.stage(s, s.Name, attributes(sinkBlock{Required: s.Required})))
+		to.Nodes = append(to.Nodes, e.stage(s, s.Name, attributes(sinkBlock{Required: s.Required}, s)))
 	}
 }
 
@@ -93,9 +100,9 @@ func (s *settings) nodes() []*Node {
 		case given && v.broken, !given && a.Default == "":
 			continue
 		case a.Sensitive:
-			nodes = append(nodes, &Node{Name: a.Name, Value: schema.Secret("").String()})
+			nodes = append(nodes, &Node{Name: a.Name, Value: schema.Secret("").String(), Source: v.whole.Filename})
 		case given:
-			nodes = append(nodes, &Node{Name: a.Name, Value: shown(a.Type, v.raw)})
+			nodes = append(nodes, &Node{Name: a.Name, Value: shown(a.Type, v.raw), Source: v.whole.Filename})
 		default:
 			nodes = append(nodes, &Node{Name: a.Name, Value: shown(a.Type, defaultJSON(a))})
 		}
@@ -151,9 +158,15 @@ func decoded[T any](raw json.RawMessage) any {
 	return v
 }
 
+// written tells where settings were written.
+type written interface {
+	// source is the file that a setting was written in; empty when it was not.
+	source(name string) string
+}
+
 // attributes shows the fields of one of the core's structs; what is empty is
 // left out.
-func attributes(block any) []*Node {
+func attributes(block any, places written) []*Node {
 	var nodes []*Node
 	v := reflect.ValueOf(block)
 	for i := range v.NumField() {
@@ -182,7 +195,7 @@ func attributes(block any) []*Node {
 			value = field
 		}
 		if value != nil {
-			nodes = append(nodes, &Node{Name: name, Value: value})
+			nodes = append(nodes, &Node{Name: name, Value: value, Source: places.source(name)})
 		}
 	}
 	return nodes

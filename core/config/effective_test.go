@@ -124,3 +124,51 @@ func TestTheExampleOfTheReferenceLoads(t *testing.T) {
 		t.Errorf("the example in %s has %d servers", filepath.Base(got.Paths[0]), len(got.Servers))
 	}
 }
+
+func TestEffectiveTellsWhichFileEveryValueComesFrom(t *testing.T) {
+	e := testEnvironment()
+	e.LookupEnv = func(string) (string, bool) { return "", false }
+	e.System = t.TempDir()
+	main := write(t, filepath.Join(e.System, "barman.hcl"), `
+		barman { home = "/srv" }
+		defaults {
+			description = "inherited"
+			backup {
+				sink "s3" {
+					url = "s3://b"
+					required = true
+				}
+			}
+		}`)
+	server := write(t, filepath.Join(e.System, "barman.d", "main.hcl"), `
+		server "main" {
+			conninfo = "host=pg"
+			retention { policy = "REDUNDANCY 2" }
+		}`)
+	c, err := e.Load("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, diags := Effective(c.Servers[0], testSchemas)
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	tree.Nodes = append(tree.Nodes, c.Effective())
+	for path, want := range map[string]string{
+		"conninfo": server, "retention.policy": server, "description": main, "barman.home": main, "barman.log_level": "",
+		"streaming_conninfo": "", "retention.minimum_redundancy": "", "backup.sink.url": main, "backup.sink.required": main, "backup.sink.timeout": "",
+	} {
+		n := tree
+		for step := range strings.SplitSeq(path, ".") {
+			for _, child := range n.Nodes {
+				if child.Name == step {
+					n = child
+					break
+				}
+			}
+		}
+		if n.IsBlock() || n.Source != want {
+			t.Errorf("%s is from %q, not %q", path, n.Source, want)
+		}
+	}
+}

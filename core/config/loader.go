@@ -156,7 +156,7 @@ func (l *loader) decodeGlobal() {
 		b.LogFile = l.absolute(read, "log_file", b.LogFile)
 	}
 	b.LogLevel = l.choice(read, "log_level", strings.ToLower(b.LogLevel), logLevels())
-	l.config.Global = Global(b)
+	l.config.Global, l.config.global = Global(b), read
 }
 
 // absolute cleans a path and refuses a relative one: the working directory of

@@ -17,6 +17,15 @@ type Server struct {
 	Description string
 	// Active is false when the server is to be left alone.
 	Active bool
+	// Cluster is what the server has in common with the models that fit it; the
+	// server's name unless the configuration says otherwise.
+	Cluster string
+	// ActiveModel is the model that has been laid over the server; empty for none.
+	ActiveModel string
+	// Problems keep this server, and no other, from being worked with: what is wrong
+	// with its section of a barman.conf. A server in HCL has none, since mistakes in
+	// HCL stop everything. See Err.
+	Problems hcl.Diagnostics
 	// Conninfo is the libpq connection string of the management connection.
 	Conninfo schema.Secret
 	// StreamingConninfo is the libpq connection string for the replication
@@ -53,8 +62,13 @@ type Server struct {
 	DefRange hcl.Range
 
 	blocks serverBlocks
-	places *settings
+	read   layer
+	files  map[string]*hcl.File
 }
+
+// Err is nil, or the server's problems as an *Error: what a command answers with
+// that would do more for it than show it.
+func (s *Server) Err() error { return Check(s.Problems, s.files) }
 
 // Directories are absolute and clean paths; no two servers share one.
 type Directories struct {

@@ -64,7 +64,7 @@ func (l *loader) decodeServer(block *hcl.Block) *Server {
 	l.checkConnections(read.server, &b.Server)
 	l.fillDirectories(read.server, &b.Server, name)
 	s := &Server{
-		Name: name, Description: b.Server.Description, Active: b.Server.Active,
+		Name: name, Description: b.Server.Description, Active: b.Server.Active, Cluster: cmp.Or(b.Server.Cluster, name),
 		Conninfo: schema.Secret(b.Server.Conninfo), StreamingConninfo: schema.Secret(b.Server.StreamingConninfo),
 		WALConninfo: schema.Secret(b.Server.WALConninfo), WALStreamingConninfo: schema.Secret(b.Server.WALStreamingConninfo),
 		Directories:           b.Server.directories(),
@@ -83,7 +83,8 @@ func (l *loader) decodeServer(block *hcl.Block) *Server {
 	}
 	s.Backup, s.WAL = l.pipelines(read, b, block.DefRange, ctx)
 	b.Retention.Policy = s.Retention.Policy.String()
-	s.blocks, s.places = b, read.server
+	b.Server.Cluster = s.Cluster
+	s.blocks, s.read, s.files = b, read, l.config.files
 	return s
 }
 
@@ -224,7 +225,7 @@ func (l *loader) checkDirectories() {
 	users := map[string]user{}
 	for _, s := range l.config.Servers {
 		claim := func(attribute, path string) bool {
-			u := user{fmt.Sprintf("%s of server %q", attribute, s.Name), s.places.place(attribute)}
+			u := user{fmt.Sprintf("%s of server %q", attribute, s.Name), s.read.server.place(attribute)}
 			first, taken := users[path]
 			if taken {
 				detail := fmt.Sprintf("%s is %s and also %s (%s). Every directory has one purpose.", path, u.what, first.what, position(first.where))

@@ -131,6 +131,8 @@ func (s *settings) place(name string) hcl.Range {
 	return s.where
 }
 
+func (s *settings) source(name string) string { return s.attributes[name].whole.Filename }
+
 // MarshalJSON writes what was set as schema.Schema describes it, in the order of
 // the schema.
 func (s *settings) MarshalJSON() ([]byte, error) {

@@ -81,6 +81,14 @@ func (s Stage) Text(setting string) string {
 	return text
 }
 
+func (s Stage) source(setting string) string {
+	found, _, _ := s.Body.PartialContent(&hcl.BodySchema{Attributes: []hcl.AttributeSchema{{Name: setting}}})
+	if found == nil || found.Attributes[setting] == nil {
+		return ""
+	}
+	return found.Attributes[setting].Range.Filename
+}
+
 // reserved are the settings of a stage's block that are the core's.
 func (s Stage) reserved() []string {
 	switch s.Kind {

@@ -17,6 +17,9 @@ type Node struct {
 	// Value is the attribute's value: string, bool, number, []string or
 	// map[string]string. It is nil for a block.
 	Value any
+	// Source is the file that the value was written in; empty for a default, and
+	// for a block.
+	Source string
 	// Nodes are the contents of a block, in order.
 	Nodes []*Node
 	// Many is true for a block that may be repeated.

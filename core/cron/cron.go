@@ -72,6 +72,11 @@ func serve(ctx context.Context, s *server.Server, spawn Spawn) Result {
 		}
 		return result
 	}
+	if err := s.Config.Err(); err != nil {
+		result.Skipped = "its configuration cannot be used: " + err.Error()
+		s.Logger.Error("skipped: its configuration cannot be used", "error", err)
+		return result
+	}
 	if result.Err = s.Catalogue.CreateDirectories(); result.Err != nil {
 		return result
 	}
