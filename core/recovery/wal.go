@@ -8,6 +8,7 @@ import (
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/core/pipeline"
+	"github.com/barman-go/barman/core/stored"
 	"github.com/barman-go/barman/sdk/host"
 	"github.com/barman-go/barman/sdk/wal"
 )
@@ -124,11 +125,11 @@ func (r *run) walDirectory() string {
 // another program, or when the configuration was another, is recognised too.
 func walTransforms(configured []pipeline.Stage) []pipeline.Stage {
 	for _, s := range configured {
-		if s.Name == decompress.Name {
+		if s.Name == stored.Decompress.Name {
 			return configured
 		}
 	}
-	return append(configured, decompress)
+	return append(configured, stored.Decompress)
 }
 
 // walSelections names what to read of the archive.
