@@ -23,11 +23,14 @@ var prefixes = map[string][]string{
 // small container has. Limits bound garbage, not what is in use. A transform that
 // compresses on several cores uses the most: with less room than this it spends
 // half its time collecting.
+//
+// Below its limit a process does not collect at all: most of them live for one WAL
+// segment, of whose time collections would take a tenth.
 func memoryLimits(kind string) []string {
 	if kind == "transform" {
-		return []string{"GOMEMLIMIT=48MiB", "GOGC=100"}
+		return []string{"GOMEMLIMIT=48MiB", "GOGC=off"}
 	}
-	return []string{"GOMEMLIMIT=24MiB", "GOGC=50"}
+	return []string{"GOMEMLIMIT=24MiB", "GOGC=off"}
 }
 
 // environment is all that a plugin sees.
