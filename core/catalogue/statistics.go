@@ -72,7 +72,8 @@ func (w WALStatistics) PerSecond() float64 {
 // xlog.db are damaged, the figures of the others come along with an error of
 // kind Corrupt that tells the first.
 func (s *Server) WALStatistics(backups []*Backup) (map[BackupID]WALStatistics, error) {
-	counters := walCounters(backups)
+	spans := walSpans(backups)
+	cells := newWALCells(spans)
 	var damage error
 	for r, err := range s.WALRecords() {
 		if err != nil && sdk.KindOf(err) != sdk.Corrupt {
@@ -84,68 +85,163 @@ func (s *Server) WALStatistics(backups []*Backup) (map[BackupID]WALStatistics, e
 			}
 			continue
 		}
-		if r.Name.Kind != wal.KindSegment {
-			continue
-		}
-		for _, c := range counters {
-			c.add(r)
+		if r.Name.Kind == wal.KindSegment {
+			cells.add(r)
 		}
 	}
-	statistics := make(map[BackupID]WALStatistics, len(counters))
-	for _, c := range counters {
-		c.figures.TheoreticalSize = int64(c.figures.Count) * c.segmentSize
-		c.figures.UntilNextTheoreticalSize = int64(c.figures.UntilNextCount) * c.segmentSize
-		statistics[c.id] = c.figures
+	statistics := make(map[BackupID]WALStatistics, len(spans))
+	for _, span := range spans {
+		statistics[span.id] = cells.figures(span)
 	}
 	return statistics, damage
 }
 
-// walCounter collects the figures of one backup.
-type walCounter struct {
-	id          BackupID
-	begin, end  wal.Name
-	until       wal.Name // end of the next backup; zero if there is none
-	segmentSize int64
-	figures     WALStatistics
+// walPlace is a segment's place in the order of names.
+type walPlace struct {
+	timeline wal.Timeline
+	log, seg uint32
 }
 
-func walCounters(backups []*Backup) []*walCounter {
+func placeOf(n wal.Name) walPlace { return walPlace{n.Timeline, n.Log, n.Seg} }
+
+func (p walPlace) compare(other walPlace) int {
+	return cmp.Or(cmp.Compare(p.timeline, other.timeline), cmp.Compare(p.log, other.log), cmp.Compare(p.seg, other.seg))
+}
+
+// next is the place behind p.
+func (p walPlace) next() walPlace {
+	if p.seg++; p.seg == 0 {
+		if p.log++; p.log == 0 {
+			p.timeline++
+		}
+	}
+	return p
+}
+
+func earlier(a, b walPlace) walPlace {
+	if b.compare(a) < 0 {
+		return b
+	}
+	return a
+}
+
+func later(a, b walPlace) walPlace {
+	if b.compare(a) > 0 {
+		return b
+	}
+	return a
+}
+
+// walSpan is what the figures of one backup are about.
+type walSpan struct {
+	id          BackupID
+	segmentSize int64
+	begin       walPlace
+	// end and until are behind the backup's own WAL, and behind that up to the next
+	// backup's end.
+	end, until walPlace
+}
+
+func walSpans(backups []*Backup) []walSpan {
 	sorted := slices.Clone(backups)
 	slices.SortFunc(sorted, func(a, b *Backup) int { return cmp.Compare(a.ID, b.ID) })
-	counters := make([]*walCounter, 0, len(sorted))
-	var until wal.Name
+	spans := make([]walSpan, 0, len(sorted))
+	var successor *walPlace // behind the next backup's end
 	for _, b := range slices.Backward(sorted) {
 		begin, errBegin := wal.ParseName(b.BeginWAL)
 		end, errEnd := wal.ParseName(b.EndWAL)
 		if errors.Join(errBegin, errEnd) != nil {
 			continue
 		}
-		counters = append(counters, &walCounter{id: b.ID, begin: begin, end: end, until: until, segmentSize: int64(b.segmentSize())})
+		behind := placeOf(end).next()
+		// Figures are about the backup's own timeline.
+		span := walSpan{id: b.ID, segmentSize: int64(b.segmentSize()), begin: placeOf(begin), until: walPlace{timeline: begin.Timeline + 1}}
+		if successor != nil {
+			span.until = earlier(span.until, *successor)
+		}
+		span.until = later(span.begin, span.until)
+		span.end = later(span.begin, earlier(behind, span.until))
+		spans = append(spans, span)
 		if b.State.CopyDone() {
-			until = end
+			successor = &behind
 		}
 	}
-	return counters
+	return spans
 }
 
-func (c *walCounter) add(r WALRecord) {
-	name := r.Name
-	if compareNames(name, c.begin) < 0 || name.Timeline > c.begin.Timeline {
+// walCells add up the segments between the places at which a span begins or
+// ends: each record goes into one of them, however many backups it is about.
+type walCells struct {
+	bounds []walPlace // ascending
+	cells  []walCell  // what lies from the bound of the same index to the next
+}
+
+type walCell struct {
+	count    int
+	size     int64
+	last     wal.Name
+	lastTime time.Time
+}
+
+func newWALCells(spans []walSpan) *walCells {
+	c := &walCells{}
+	for _, span := range spans {
+		c.bounds = append(c.bounds, span.begin, span.begin.next(), span.end, span.until)
+	}
+	slices.SortFunc(c.bounds, walPlace.compare)
+	c.bounds = slices.Compact(c.bounds)
+	c.cells = make([]walCell, len(c.bounds))
+	return c
+}
+
+func (c *walCells) add(r WALRecord) {
+	i, found := slices.BinarySearchFunc(c.bounds, placeOf(r.Name), walPlace.compare)
+	if !found {
+		i--
+	}
+	if i < 0 {
 		return
 	}
-	if c.until.Kind != 0 && compareNames(name, c.until) > 0 {
-		return
+	cell := &c.cells[i]
+	cell.count++
+	cell.size += r.Size
+	if cell.last.Kind == 0 || compareNames(r.Name, cell.last) >= 0 {
+		cell.last, cell.lastTime = r.Name, r.ModTime
 	}
-	f := &c.figures
-	if compareNames(name, c.end) <= 0 {
-		f.Count++
-		f.Size += r.Size
-	} else {
-		f.UntilNextCount++
-		f.UntilNextSize += r.Size
+}
+
+// between yields the cells from one bound to another.
+func (c *walCells) between(from, to walPlace) []walCell {
+	first, _ := slices.BinarySearchFunc(c.bounds, from, walPlace.compare)
+	last, _ := slices.BinarySearchFunc(c.bounds, to, walPlace.compare)
+	return c.cells[first:max(first, last)]
+}
+
+func (c *walCells) figures(span walSpan) WALStatistics {
+	var f WALStatistics
+	for _, cell := range c.between(span.begin, span.end) {
+		f.Count += cell.count
+		f.Size += cell.size
+		f.reach(cell)
 	}
-	if compareNames(name, c.begin) == 0 {
-		f.First, f.FirstTime = name.String(), r.ModTime
+	for _, cell := range c.between(span.end, span.until) {
+		f.UntilNextCount += cell.count
+		f.UntilNextSize += cell.size
+		f.reach(cell)
 	}
-	f.Last, f.LastTime = name.String(), r.ModTime
+	for _, cell := range c.between(span.begin, earlier(span.begin.next(), span.until)) {
+		if cell.count > 0 {
+			f.First, f.FirstTime = cell.last.String(), cell.lastTime
+		}
+	}
+	f.TheoreticalSize = int64(f.Count) * span.segmentSize
+	f.UntilNextTheoreticalSize = int64(f.UntilNextCount) * span.segmentSize
+	return f
+}
+
+// reach takes what a later cell ends with for the last.
+func (w *WALStatistics) reach(cell walCell) {
+	if cell.count > 0 {
+		w.Last, w.LastTime = cell.last.String(), cell.lastTime
+	}
 }

@@ -32,8 +32,16 @@ const maxRecordSize = 4096
 
 // parseRecord reads a line of 3 columns (before Barman 1.4), 4 (before 3.14) or 5.
 func parseRecord(line string) (WALRecord, error) {
-	columns := strings.Fields(line)
-	if len(columns) < 3 || len(columns) > 5 {
+	const most = 5
+	var columns [most]string
+	n := 0
+	for column := range strings.FieldsSeq(line) {
+		if n < most {
+			columns[n] = column
+		}
+		n++
+	}
+	if n < 3 || n > most {
 		return WALRecord{}, fmt.Errorf("%q does not have 3 to 5 columns", clip(line))
 	}
 	name, err := wal.ParseName(columns[0])
@@ -50,7 +58,7 @@ func parseRecord(line string) (WALRecord, error) {
 	}
 	r := WALRecord{Name: name, Size: size, ModTime: timeOf(seconds)}
 	for i, at := range []*string{&r.Compression, &r.Encryption} {
-		if len(columns) <= 3+i || columns[3+i] == nullText {
+		if columns[3+i] == "" || columns[3+i] == nullText {
 			continue
 		}
 		if !validAlgorithm(columns[3+i]) {
