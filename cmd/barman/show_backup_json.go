@@ -72,11 +72,15 @@ func (b shownBackup) baseDocument() map[string]any {
 	return base
 }
 
+// archiveDocument has every key whatever is known, with a number where there is
+// no text to print, as Python Barman has it.
 func (b shownBackup) archiveDocument() map[string]any {
-	archive := map[string]any{"no_of_files": b.wal.UntilNextCount}
+	archive := map[string]any{
+		"no_of_files": b.wal.UntilNextCount, "compression_ratio": 0, "last_available": orNull(b.wal.Last),
+		"wal_rate": 0, "wal_rate_per_second": 0, "timelines": []string{},
+	}
 	setSize(archive, "disk_usage", b.wal.UntilNextSize)
 	set(archive, "compression_ratio", percent(b.wal.UntilNextCompressionRatio()))
-	set(archive, "last_available", b.wal.Last)
 	if rate := walRate(b.wal); rate != "" {
 		archive["wal_rate"], archive["wal_rate_per_second"] = rate, b.wal.PerSecond()
 	}
