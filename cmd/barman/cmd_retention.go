@@ -48,7 +48,11 @@ func runRetention(ctx context.Context, a *app, o retentionOptions, args []string
 		if err != nil || o.enforce && a.skipInactive(configured) {
 			return err
 		}
-		verdicts, err := removal.Judge(s, time.Now())
+		entries, err := readEntries(s)
+		if err != nil {
+			return err
+		}
+		verdicts, err := removal.Judge(s, entries, time.Now())
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -31,33 +30,55 @@ type listing struct {
 // processes left behind. That is a courtesy: who may only read the catalogue can
 // still list it.
 func readListing(s *server.Server) (listing, error) {
-	if err := backup.Reap(s); err != nil {
-		s.Logger.Warn("backups that a killed process left unfinished could not be marked as FAILED", "error", err)
+	entries, err := readEntries(s)
+	if err != nil {
+		return listing{}, err
+	}
+	if slices.ContainsFunc(entries, unfinished) {
+		if err := backup.Reap(s); err != nil {
+			s.Logger.Warn("backups that a killed process left unfinished could not be marked as FAILED", "error", err)
+		}
+		if entries, err = readEntries(s); err != nil {
+			return listing{}, err
+		}
 	}
 	var l listing
+	if l.verdicts, err = removal.Judge(s, entries, time.Now()); err != nil {
+		return l, err
+	}
+	slices.Reverse(entries)
+	l.entries = entries
 	var damage []error
-	for entry, err := range s.Catalogue.Entries() {
-		if err != nil {
-			return l, err
-		}
+	for _, entry := range entries {
 		if entry.Err != nil {
 			damage = append(damage, entry.Err)
 		}
-		l.entries = append(l.entries, entry)
 	}
-	slices.SortFunc(l.entries, func(a, b catalogue.Entry) int { return cmp.Compare(b.ID, a.ID) })
-	var err error
 	if l.wal, err = s.Catalogue.WALStatistics(l.backups()); err != nil {
 		if sdk.KindOf(err) != sdk.Corrupt {
 			return l, err
 		}
 		damage = append(damage, err)
 	}
-	if l.verdicts, err = removal.Judge(s, time.Now()); err != nil {
-		return l, err
-	}
 	l.damage = errors.Join(damage...)
 	return l, nil
+}
+
+// readEntries reads all backups, the oldest first.
+func readEntries(s *server.Server) ([]catalogue.Entry, error) {
+	var entries []catalogue.Entry
+	for entry, err := range s.Catalogue.Entries() {
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry)
+	}
+	return entries, nil
+}
+
+// unfinished tells whether a backup is being taken, or its process was killed.
+func unfinished(entry catalogue.Entry) bool {
+	return entry.Backup != nil && (entry.Backup.State == catalogue.StateEmpty || entry.Backup.State == catalogue.StateStarted)
 }
 
 // backups returns the readable ones, newest first.

@@ -1,6 +1,7 @@
 package catalogue
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -42,15 +43,17 @@ func openRegular(path string) (*os.File, fs.FileInfo, error) {
 
 // readFile returns the content of a regular file of at most limit bytes.
 func readFile(path string, limit int64) (content []byte, err error) {
-	f, _, err := openRegular(path)
+	f, info, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	content, err = io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
+	var read bytes.Buffer
+	read.Grow(int(min(info.Size(), limit)) + bytes.MinRead) // or what grows meanwhile
+	if _, err := read.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
 		return nil, err
 	}
+	content = read.Bytes()
 	if int64(len(content)) > limit {
 		return nil, sdk.Errorf(sdk.Corrupt, "%s is larger than %s, which this kind of file never is: put a copy from before the damage in its place",
 			path, PrettySize(limit))

@@ -71,11 +71,12 @@ type infoLine struct {
 func splitInfo(content []byte) (map[string]infoLine, error) {
 	// Many more keys than there are fields cannot be right and would cost memory.
 	const maxKeys = 1000
-	lines := map[string]infoLine{}
+	const usual = 64
+	lines := make(map[string]infoLine, usual)
 	number := 0
-	for line := range bytes.Lines(content) {
+	for line := range strings.Lines(string(content)) {
 		number++
-		text := strings.TrimSpace(string(line))
+		text := strings.TrimSpace(line)
 		if text == "" || strings.HasPrefix(text, "#") {
 			continue
 		}

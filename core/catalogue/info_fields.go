@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/barman-go/barman/sdk/wal"
@@ -26,7 +27,7 @@ type infoField struct {
 // infoFields lists the keys in the order of the file. Those without optional
 // are exactly what Barman 3.4 always writes; of the others it knows
 // backup_name and snapshots_info.
-func infoFields() []infoField {
+var infoFields = sync.OnceValue(func() []infoField {
 	return []infoField{
 		labelField(),
 		optional(textField("backup_name", func(b *Backup) *string { return &b.Name })),
@@ -64,7 +65,7 @@ func infoFields() []infoField {
 		versionField(),
 		segmentSizeField(),
 	}
-}
+})
 
 func optional(f infoField) infoField {
 	f.optional = true

@@ -70,7 +70,14 @@ func parseRecord(line string) (WALRecord, error) {
 }
 
 func validAlgorithm(s string) bool {
-	return len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == ""
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-', c == '.':
+		default:
+			return false
+		}
+	}
+	return len(s) <= 64
 }
 
 // format renders the record as a line. With four columns the encryption is left
@@ -110,8 +117,11 @@ func secondsOf(t time.Time) float64 {
 func readRecords(r io.Reader) iter.Seq2[WALRecord, error] {
 	return func(yield func(WALRecord, error) bool) {
 		lines := bufio.NewReaderSize(r, 64<<10)
+		var line []byte
 		for number := 1; ; number++ {
-			line, complete, err := readLine(lines)
+			var complete bool
+			var err error
+			line, complete, err = readLine(lines, line[:0])
 			if err != nil && !errors.Is(err, io.EOF) {
 				yield(WALRecord{}, err)
 				return
@@ -136,9 +146,10 @@ func readRecords(r io.Reader) iter.Seq2[WALRecord, error] {
 	}
 }
 
-// readLine reads up to a newline and drops what exceeds the longest line that
-// can be right; complete tells whether the newline was there.
-func readLine(r *bufio.Reader) (line []byte, complete bool, err error) {
+// readLine appends what comes up to a newline to line, and drops what exceeds
+// the longest line that can be right; complete tells whether the newline was
+// there.
+func readLine(r *bufio.Reader, line []byte) (_ []byte, complete bool, err error) {
 	for {
 		part, err := r.ReadSlice('\n')
 		if room := maxRecordSize - len(line); room > 0 {

@@ -22,11 +22,21 @@ type known struct {
 }
 
 func take(s *server.Server) (stock, error) {
-	var all stock
+	var entries []catalogue.Entry
 	for entry, err := range s.Catalogue.Entries() {
 		if err != nil {
 			return stock{}, err
 		}
+		entries = append(entries, entry)
+	}
+	return annotated(s, entries)
+}
+
+// annotated adds to the backups, in ascending order of their IDs, what was noted
+// of them.
+func annotated(s *server.Server, entries []catalogue.Entry) (stock, error) {
+	var all stock
+	for _, entry := range entries {
 		if entry.Backup == nil {
 			all.damaged = append(all.damaged, entry)
 			continue

@@ -12,10 +12,19 @@ import (
 	"github.com/barman-go/barman/sdk"
 )
 
-// Judge returns what the server's retention policy says of each of its backups
-// now.
-func Judge(s *server.Server, now time.Time) (map[catalogue.BackupID]retention.Verdict, error) {
-	all, err := take(s)
+// Judge returns what the server's retention policy says now of its backups, which
+// are given in ascending order of their IDs.
+func Judge(s *server.Server, entries []catalogue.Entry, now time.Time) (map[catalogue.BackupID]retention.Verdict, error) {
+	if s.Config.Retention.Policy.IsZero() {
+		verdicts := map[catalogue.BackupID]retention.Verdict{}
+		for _, entry := range entries {
+			if entry.Backup != nil {
+				verdicts[entry.ID] = retention.Unjudged
+			}
+		}
+		return verdicts, nil
+	}
+	all, err := annotated(s, entries)
 	if err != nil {
 		return nil, err
 	}

@@ -354,7 +354,14 @@ func TestAPolicyDeletesWhatIsObsolete(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.archive(2, 12)
-	verdicts, err := Judge(s.Server.Server, time.Now())
+	var entries []catalogue.Entry
+	for entry, err := range s.Catalogue.Entries() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries = append(entries, entry)
+	}
+	verdicts, err := Judge(s.Server.Server, entries, time.Now())
 	if err != nil || verdicts[day(2)] != retention.Obsolete || verdicts[day(1)] != retention.KeptStandalone || verdicts[day(4)] != retention.Valid {
 		t.Errorf("%v, %v", verdicts, err)
 	}
