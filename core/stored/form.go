@@ -32,7 +32,8 @@ const versionFile = "PG_VERSION"
 const ManifestName = "backup_manifest"
 
 // Find looks into the line's first sink. A backup that the sink does not have is
-// an error of kind NotFound, one of which tar files are missing of kind Corrupt.
+// an error of kind NotFound. One of which tar files are missing is an error of
+// kind Corrupt, and comes along as far as it is there.
 func Find(ctx context.Context, s *server.Server, line pipeline.Line, b *catalogue.Backup) (Form, error) {
 	base := "base/" + string(b.ID) + "/"
 	prefixes := []string{base + "data/base.tar", base + "data/" + ManifestName, base + "data/" + versionFile}
@@ -62,10 +63,10 @@ func Find(ctx context.Context, s *server.Server, line pipeline.Line, b *catalogu
 	}
 	switch {
 	case tar:
-		if want := len(b.Tablespaces) + 1; countTars(form.Selections) != want {
-			return Form{}, sdk.Errorf(sdk.Corrupt, "the store has %d of the %d tar files of backup %s", countTars(form.Selections), want, b.ID)
-		}
 		form.Tar, form.Suffix = true, ""
+		if want := len(b.Tablespaces) + 1; countTars(form.Selections) != want {
+			return form, sdk.Errorf(sdk.Corrupt, "the store has %d of the %d tar files of backup %s", countTars(form.Selections), want, b.ID)
+		}
 		return form, nil
 	case plain:
 		form.Selections = []host.Selection{{Name: base + "data/", Prefix: true}}
