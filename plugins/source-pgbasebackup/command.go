@@ -51,10 +51,11 @@ func newCommand(major int, config *Config, request sdk.BackupRequest) (command, 
 	return c, nil
 }
 
-// The tablespace map is not asked for. From it PostgreSQL would make the links
-// of the tablespaces to where they were on this server, whereas recovery makes
-// them to where they are; and the manifest would list a file that recovery has
-// to leave out.
+// The tablespace map is not asked for unless the server compresses. From it
+// PostgreSQL would make the links of the tablespaces to where they were on this
+// server, whereas recovery makes them to where they are; and the manifest would
+// list a file that recovery has to leave out. Without it the server puts these
+// links into the archive, which tarScanner takes out again, if it can read it.
 func (c command) options(config *Config, label string) []string {
 	checkpoint := "spread"
 	if config.Checkpoint == "fast" {
@@ -71,7 +72,7 @@ func (c command) options(config *Config, label string) []string {
 		options = append(options, "MANIFEST 'yes'", "MANIFEST_CHECKSUMS "+replication.QuoteLiteral(config.checksums()))
 	}
 	if config.Compression != nil {
-		options = append(options, "COMPRESSION "+replication.QuoteLiteral(c.codec))
+		options = append(options, "TABLESPACE_MAP", "COMPRESSION "+replication.QuoteLiteral(c.codec))
 		if detail := config.Compression.detail(); detail != "" {
 			options = append(options, "COMPRESSION_DETAIL "+replication.QuoteLiteral(detail))
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"path"
 
 	"github.com/barman-go/barman/sdk"
 )
@@ -13,68 +14,84 @@ const (
 	maxLabel = 64 << 10
 )
 
-// tarScanner follows the structure of a tar archive that passes by in pieces.
-// It keeps the content of backup_label and knows whether the archive is whole.
+// tarScanner follows the structure of a tar archive that passes by block by
+// block. It keeps the content of backup_label, knows whether the archive is
+// whole, and takes the links of tablespaces out.
+//
+// They lead to where the tablespaces are on the server. Whoever unpacks the
+// archive makes them to where they are to be, before or afterwards: GNU tar puts
+// links of the archive in their place, and then the recovered cluster writes
+// into the tablespaces of the original one. This is the archive that
+// pg_basebackup gets by asking for a tablespace map, but for the map.
 type tarScanner struct {
-	header [blockSize]byte
-	filled int
-	skip   int64 // bytes of the current member still to come, padding included
-	label  []byte
-	want   int64 // bytes of backup_label still to come
-	zeros  int   // empty blocks at the end
+	skip  int64 // bytes of the current member still to come, padding included
+	torn  bool  // the archive ends in the middle of a header
+	label []byte
+	want  int64 // bytes of backup_label still to come
+	zeros int   // empty blocks at the end
 }
 
-// write looks at the next piece.
-func (s *tarScanner) write(p []byte) error {
-	for len(p) > 0 {
+// write looks at the next piece, whole blocks unless it is the last, and moves
+// what is to be kept to its beginning.
+func (s *tarScanner) write(p []byte) (kept int, err error) {
+	for rest := p; len(rest) > 0; {
+		n := int64(len(rest))
 		if s.skip > 0 {
-			n := min(s.skip, int64(len(p)))
+			n = min(s.skip, n)
 			if s.want > 0 {
 				k := min(s.want, n)
-				s.label = append(s.label, p[:k]...)
+				s.label = append(s.label, rest[:k]...)
 				s.want -= k
 			}
 			s.skip -= n
-			p = p[n:]
-			continue
+		} else {
+			if n < blockSize {
+				s.torn = true
+				return kept, nil
+			}
+			n = blockSize
+			link, err := s.begin((*[blockSize]byte)(rest))
+			if err != nil {
+				return kept, err
+			}
+			if link {
+				rest = rest[n:]
+				continue
+			}
 		}
-		n := copy(s.header[s.filled:], p)
-		s.filled += n
-		p = p[n:]
-		if s.filled < blockSize {
-			return nil
+		if len(p)-len(rest) != kept {
+			copy(p[kept:], rest[:n])
 		}
-		s.filled = 0
-		if err := s.begin(); err != nil {
-			return err
-		}
+		kept += int(n)
+		rest = rest[n:]
 	}
-	return nil
+	return kept, nil
 }
 
-func (s *tarScanner) begin() error {
-	m, empty, err := parseHeader(&s.header)
+// begin takes a header, and tells whether it is the link of a tablespace.
+func (s *tarScanner) begin(header *[blockSize]byte) (link bool, err error) {
+	m, empty, err := parseHeader(header)
 	switch {
 	case err != nil:
-		return err
+		return false, err
 	case empty:
 		s.zeros++
-		return nil
+		return false, nil
 	case s.zeros > 0:
-		return fmt.Errorf("%w: %q follows the archive's end", errNotTar, m.name)
+		return false, fmt.Errorf("%w: %q follows the archive's end", errNotTar, m.name)
 	}
 	s.skip = m.padded()
 	if m.name == labelName && m.kind == typeFile && m.size <= maxLabel {
 		s.label, s.want = nil, m.size
 	}
-	return nil
+	return m.kind == typeSymlink && path.Dir(m.name) == "pg_tblspc", nil
 }
 
 // finish tells how many zero bytes the archive lacks at its end: servers before
 // PostgreSQL 15 leave the two empty blocks to the client. An archive that ends
 // in the middle of a member is an error.
 func (s *tarScanner) finish() (missing int, err error) {
-	if s.skip > 0 || s.filled > 0 {
+	if s.skip > 0 || s.torn {
 		return 0, io.ErrUnexpectedEOF
 	}
 	return max(0, 2-s.zeros) * blockSize, nil
@@ -87,6 +104,8 @@ type wholeTar struct {
 	// without an end has been cut off.
 	terminated bool
 	scanner    tarScanner
+	block      [blockSize]byte
+	rest       []byte // of block, for a reader that takes less
 	ended      bool
 	missing    int
 	err        error
@@ -94,20 +113,39 @@ type wholeTar struct {
 
 // Read implements io.Reader.
 func (t *wholeTar) Read(p []byte) (int, error) {
-	if t.err != nil {
-		return 0, t.err
+	for len(p) > 0 {
+		switch {
+		case len(t.rest) > 0:
+			n := copy(p, t.rest)
+			t.rest = t.rest[n:]
+			return n, nil
+		case t.err != nil:
+			return 0, t.err
+		case t.ended:
+			return t.complete(p)
+		case len(p) < blockSize:
+			t.rest = t.block[:t.read(t.block[:])]
+			continue
+		}
+		if n := t.read(p[:len(p)/blockSize*blockSize]); n > 0 {
+			return n, nil
+		}
 	}
-	if t.ended {
-		return t.complete(p)
+	return 0, nil
+}
+
+// read fills p, which is of whole blocks, and returns how much of it is to be
+// passed on; what else there is to tell it leaves in t.
+func (t *wholeTar) read(p []byte) int {
+	n, err := io.ReadFull(t.r, p)
+	kept, damage := t.scanner.write(p[:n])
+	if damage != nil {
+		t.err = sdk.Errorf(sdk.Corrupt, "the server's archive is damaged: %w", damage)
+		return 0
 	}
-	n, err := t.r.Read(p)
-	if scan := t.scanner.write(p[:n]); scan != nil {
-		t.err = sdk.Errorf(sdk.Corrupt, "the server's archive is damaged: %w", scan)
-		return 0, t.err
-	}
-	if err != io.EOF {
+	if err != io.EOF && err != io.ErrUnexpectedEOF {
 		t.err = err
-		return n, err
+		return kept
 	}
 	t.ended = true
 	t.missing, err = t.scanner.finish()
@@ -116,12 +154,8 @@ func (t *wholeTar) Read(p []byte) (int, error) {
 	}
 	if err != nil {
 		t.err = sdk.Errorf(sdk.Corrupt, "the server's archive is cut off: %w", err)
-		return n, t.err
 	}
-	if n > 0 {
-		return n, nil
-	}
-	return t.complete(p)
+	return kept
 }
 
 func (t *wholeTar) complete(p []byte) (int, error) {
