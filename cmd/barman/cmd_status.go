@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -139,10 +138,6 @@ func (s *serverStatus) facts(ctx context.Context, conn *postgres.Conn, facts pos
 	return s.archiver(ctx, conn, facts)
 }
 
-// secretsIn finds what Barman masks in whatever it prints: the value behind
-// "password=".
-var secretsIn = regexp.MustCompile(`(?i)(password=)('[^']*'|"[^"]*"|[^\s'"]+)`)
-
 // archiver adds what PostgreSQL says of its own archiver.
 func (s *serverStatus) archiver(ctx context.Context, conn *postgres.Conn, facts postgres.Facts) error {
 	a, err := conn.Archiver(ctx)
@@ -152,7 +147,7 @@ func (s *serverStatus) archiver(ctx context.Context, conn *postgres.Conn, facts 
 	if facts.ArchiveLibrary != "" {
 		s.add("archive_library", "PostgreSQL 'archive_library' setting", "%s", facts.ArchiveLibrary)
 	} else {
-		s.add("archive_command", "PostgreSQL 'archive_command' setting", "%s", secretsIn.ReplaceAllString(facts.ArchiveCommand, "${1}*REDACTED*"))
+		s.add("archive_command", "PostgreSQL 'archive_command' setting", "%s", facts.ArchiveCommand)
 	}
 	last := "No WAL segment shipped yet"
 	if a.LastArchived != "" && a.ArchivedAt != nil {

@@ -13,16 +13,33 @@ func newVersionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  exactly(0, "no arguments"),
+		Long: `Print the version of this program, and the release of Barman whose command line,
+output and catalogue it has. 'barman --version' prints that release first, for
+programs that ask which commands there are.
+
+` + exitCodesHelp,
+		Example:           "  barman version\n  barman -f json version",
+		Args:              exactly(0, "no arguments"),
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(*cobra.Command, []string) error {
-			a.print().answer(versionAnswer(version.String()))
+			a.print().answer(versionAnswer{version.String(), version.Compatible})
 			return nil
 		},
 	}
 }
 
-type versionAnswer string
+// versionText is what --version prints. Its first line is a number and nothing
+// else: other programs compare it.
+func versionText() string {
+	return fmt.Sprintf("%s\n\nThis is barman-go %s, with the commands, output and catalogue of Barman %s.\n", version.Compatible, version.String(), version.Compatible)
+}
 
-func (v versionAnswer) text(w io.Writer, _ style) { fmt.Fprintln(w, string(v)) }
+type versionAnswer struct{ own, compatible string }
 
-func (v versionAnswer) document() map[string]any { return map[string]any{"version": string(v)} }
+func (v versionAnswer) text(w io.Writer, _ style) {
+	fmt.Fprintf(w, "%s, compatible with Barman %s\n", v.own, v.compatible)
+}
+
+func (v versionAnswer) document() map[string]any {
+	return map[string]any{"version": v.own, "compatible_with": v.compatible}
+}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
@@ -49,27 +51,59 @@ func (a *app) logger() hclog.Logger {
 	if a.config != nil {
 		configured, file = a.config.Global.LogLevel, a.config.Global.LogFile
 	}
-	level := hclog.LevelFromString(cmp.Or(a.options.logLevel, configured))
+	level, err := logLevel(cmp.Or(a.options.logLevel, configured))
+	if err != nil {
+		level = hclog.Info
+	}
 	if a.options.debug {
 		level = min(level, hclog.Debug)
 	}
 	screenLevel := a.screenLevel(level, file != "")
 	if file == "" {
-		a.log = hclog.New(&hclog.LoggerOptions{Output: a.stderr, Level: screenLevel})
+		a.log = hclog.New(&hclog.LoggerOptions{Output: redactor{a.stderr}, Level: screenLevel})
 		return a.log
 	}
 	w, err := openLog(file)
 	if err != nil {
 		a.print().warn(fmt.Sprintf("log file: %v; logging to standard error", err))
-		a.log = hclog.New(&hclog.LoggerOptions{Output: a.stderr, Level: a.screenLevel(level, false)})
+		a.log = hclog.New(&hclog.LoggerOptions{Output: redactor{a.stderr}, Level: a.screenLevel(level, false)})
 		return a.log
 	}
 	a.closers = append(a.closers, w.Close)
-	log := hclog.NewInterceptLogger(&hclog.LoggerOptions{Output: w, Level: level})
-	a.logFile = hclog.New(&hclog.LoggerOptions{Output: w, Level: level})
-	log.RegisterSink(hclog.NewSinkAdapter(&hclog.LoggerOptions{Output: a.stderr, Level: screenLevel}))
+	log := hclog.NewInterceptLogger(&hclog.LoggerOptions{Output: redactor{w}, Level: level})
+	a.logFile = hclog.New(&hclog.LoggerOptions{Output: redactor{w}, Level: level})
+	log.RegisterSink(hclog.NewSinkAdapter(&hclog.LoggerOptions{Output: redactor{a.stderr}, Level: screenLevel}))
 	a.log = log
 	return a.log
+}
+
+// logLevel reads a level as Barman in Python has them, by name or number, and
+// "trace".
+func logLevel(text string) (hclog.Level, error) {
+	switch strings.ToUpper(text) {
+	case "NOTSET", "TRACE":
+		return hclog.Trace, nil
+	case "DEBUG":
+		return hclog.Debug, nil
+	case "INFO":
+		return hclog.Info, nil
+	case "WARNING", "WARN":
+		return hclog.Warn, nil
+	case "ERROR":
+		return hclog.Error, nil
+	case "CRITICAL", "FATAL":
+		return hclog.Off, nil // nothing is logged as more than an error
+	}
+	number, err := strconv.Atoi(text)
+	switch {
+	case err != nil || number < 0:
+		return 0, fmt.Errorf("%s: it is one of NOTSET, DEBUG, INFO, WARNING, ERROR and CRITICAL, or a number from 0 on", text)
+	case number < 10:
+		return hclog.Trace, nil
+	case number <= 40: // 10 is DEBUG, 20 INFO, 30 WARNING, 40 ERROR; what is between counts up
+		return hclog.Debug + hclog.Level((number-1)/10), nil
+	}
+	return hclog.Off, nil
 }
 
 // record writes what a command failed with into the log file, if there is one:

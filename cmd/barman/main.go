@@ -24,7 +24,7 @@ func run(name string, args []string) int {
 	defer stop()
 	a := newApp(os.Stdout, os.Stderr)
 	root := newProgram(a, name)
-	root.SetArgs(args)
+	root.SetArgs(completed(root, args))
 	failed := root.ExecuteContext(ctx)
 	a.record(failed)
 	errs := []error{failed, a.close()}
@@ -64,7 +64,7 @@ The configuration is the file that -c or BARMAN_CONFIG_FILE names, or
 		SilenceUsage:      true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.begin() },
 	}
-	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetVersionTemplate(versionText())
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usageError(cmd, err.Error()) })

@@ -9,7 +9,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/barman-go/barman/core/config"
+	"github.com/barman-go/barman/core/version"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -87,6 +90,48 @@ func TestEveryCommandHelps(t *testing.T) {
 			if c.Example == "" || !strings.Contains(c.Long, "Exit codes: ") {
 				t.Errorf("%s: the help lacks an example or the exit codes", c.CommandPath())
 			}
+		}
+	}
+}
+
+func TestLongOptionsMayBeAbbreviatedWhereOnlyOneIsMeant(t *testing.T) {
+	for _, tc := range []struct{ given, want string }{
+		{"check --nag main", "check --nagios main"},
+		{"--form=json check --check-t=5 main", "--format=json check --check-timeout=5 main"},
+		{"recover main latest d --target-t now", "recover main latest d --target-t now"}, // target-time, target-tli
+		{"recover main latest d --standby", "recover main latest d --standby-mode"},
+		{"check main -- --nag", "check main -- --nag"},
+		{"check --nonsense", "check --nonsense"},
+		{"nonsense --nag", "nonsense --nag"},
+		{"", ""},
+	} {
+		given := strings.Fields(tc.given)
+		got := strings.Join(completed(newRootCommand(newApp(os.Stdout, os.Stderr)), given), " ")
+		if got != tc.want {
+			t.Errorf("%q becomes %q, not %q", tc.given, got, tc.want)
+		}
+	}
+}
+
+func TestTheFirstLineOfTheVersionIsANumberForProgramsToCompare(t *testing.T) {
+	first, _, _ := strings.Cut(versionText(), "\n")
+	if first != version.Compatible || strings.Trim(first, "0123456789.") != "" {
+		t.Errorf("%q", first)
+	}
+}
+
+func TestLevelsOfTheLogGoByPythonsNamesAndNumbers(t *testing.T) {
+	for text, want := range map[string]hclog.Level{
+		"NOTSET": hclog.Trace, "debug": hclog.Debug, "INFO": hclog.Info, "warn": hclog.Warn, "WARNING": hclog.Warn, "error": hclog.Error,
+		"CRITICAL": hclog.Off, "0": hclog.Trace, "10": hclog.Debug, "11": hclog.Info, "20": hclog.Info, "30": hclog.Warn, "40": hclog.Error, "50": hclog.Off,
+	} {
+		if got, err := logLevel(text); err != nil || got != want {
+			t.Errorf("%s is %v, %v; want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "loud", "-1", "1.5"} {
+		if level, err := logLevel(text); err == nil {
+			t.Errorf("%q is %v", text, level)
 		}
 	}
 }

@@ -66,19 +66,22 @@ func (c *console) print(text string) {
 	if c.quiet || text == "" {
 		return
 	}
-	if _, err := io.WriteString(c.stdout, text); err != nil && c.failed == nil {
+	if _, err := io.WriteString(c.stdout, redact(text)); err != nil && c.failed == nil {
 		c.failed = fmt.Errorf("standard output: %w", err)
 	}
 }
 
-func (c *console) warn(text string) { fmt.Fprintln(c.stderr, c.style.notice("WARNING: "+text)) }
+func (c *console) warn(text string) { fmt.Fprintln(c.stderr, c.style.notice("WARNING: "+redact(text))) }
 
-func (c *console) fail(err error) { fmt.Fprintln(c.stderr, c.style.bad("ERROR: "+err.Error())) }
+func (c *console) fail(err error) { fmt.Fprintln(c.stderr, c.style.bad("ERROR: "+redact(err.Error()))) }
 
 func (c *console) diagnose(e *config.Error) {
-	if err := e.Render(c.stderr, c.style.color); err != nil {
+	var b bytes.Buffer
+	if err := e.Render(&b, c.style.color); err != nil {
 		c.fail(e)
+		return
 	}
+	fmt.Fprint(c.stderr, redact(b.String()))
 }
 
 func (c *console) finish() error { return c.failed }
@@ -98,7 +101,7 @@ func (d *document) warn(text string) { d.add("_WARNING", text) }
 
 func (d *document) fail(err error) {
 	if d.quiet {
-		fmt.Fprintln(d.stderr, "ERROR: "+err.Error())
+		fmt.Fprintln(d.stderr, "ERROR: "+redact(err.Error()))
 	}
 	d.add("_ERROR", err.Error())
 }
@@ -118,9 +121,17 @@ func (d *document) finish() error {
 	if d.quiet {
 		return nil
 	}
-	encoder := json.NewEncoder(d.stdout)
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(d.object); err != nil {
+		return fmt.Errorf("JSON: %w", err)
+	}
+	masked, err := redactJSON(b.Bytes())
+	if err != nil {
+		return fmt.Errorf("JSON: %w", err)
+	}
+	if _, err := d.stdout.Write(masked); err != nil {
 		return fmt.Errorf("standard output: %w", err)
 	}
 	return nil

@@ -10,6 +10,9 @@ var (
 	Commit  = ""
 )
 
+// Compatible is the release of Barman in Python whose command line, output and catalogue are this program's.
+const Compatible = "3.17.0"
+
 // String returns "1.2.3 (0123456789ab)", taking from the Go toolchain's own stamp what the linker was not told: that is
 // the case with go install.
 func String() string {
