@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/hooks"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/postgres"
 	"github.com/barman-go/barman/core/server"
@@ -39,6 +40,7 @@ type run struct {
 	facts   postgres.Facts
 	line    pipeline.Line
 	copying *pipeline.Backup
+	hooks   *hooks.Hooks
 	begun   time.Time
 	lost    []pipeline.Lost
 	suffix  string // of the stored tar files
@@ -64,7 +66,8 @@ func Run(ctx context.Context, s *server.Server, options Options) (*catalogue.Bac
 	if err := warnOfReceiver(s); err != nil {
 		return nil, err
 	}
-	r := &run{server: s, options: options, facts: facts, begun: time.Now()}
+	r := newRun(s, options, facts)
+	defer r.hooks.Close()
 	// A setting that a plugin refuses is no failed backup: there is no backup yet.
 	if err := r.open(ctx); err != nil {
 		return nil, err
@@ -76,6 +79,11 @@ func Run(ctx context.Context, s *server.Server, options Options) (*catalogue.Bac
 	}
 	err = r.locked(ctx)
 	return r.backup, errors.Join(err, lock.Release())
+}
+
+// newRun prepares a backup, whose hooks are to be closed.
+func newRun(s *server.Server, options Options, facts postgres.Facts) *run {
+	return &run{server: s, options: options, hooks: hooks.Of(s, hooks.Backup), facts: facts, begun: time.Now()}
 }
 
 // open starts the plugins.
@@ -130,7 +138,7 @@ func (r *run) locked(ctx context.Context) error {
 	if err := r.take(ctx); err != nil {
 		return r.fail(ctx, err)
 	}
-	if err := r.hooks(ctx, sdk.PhasePost, nil); err != nil {
+	if err := r.after(ctx, nil); err != nil {
 		return err
 	}
 	r.server.Logger.Info("backup is stored", "backup", r.backup.ID, "size", catalogue.PrettySize(*r.backup.Size))
@@ -139,7 +147,7 @@ func (r *run) locked(ctx context.Context) error {
 
 // take copies the data and records what is known of the backup.
 func (r *run) take(ctx context.Context) error {
-	if err := r.hooks(ctx, sdk.PhasePre, nil); err != nil {
+	if err := r.before(ctx); err != nil {
 		return err
 	}
 	r.describe()

@@ -21,7 +21,7 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	listed := r.listed()
 	r.backup.Fail("copying files", cause)
 	err := r.withdraw(listed)
-	return errors.Join(fmt.Errorf("backup %s of server %s: %w", r.backup.ID, r.server.Name(), cause), err, r.hooks(ctx, sdk.PhasePost, cause))
+	return errors.Join(fmt.Errorf("backup %s of server %s: %w", r.backup.ID, r.server.Name(), cause), err, r.after(ctx, cause))
 }
 
 // withdraw writes down that the backup failed and removes its files.

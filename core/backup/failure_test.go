@@ -14,6 +14,7 @@ import (
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/durable"
+	"github.com/barman-go/barman/core/postgres"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -155,7 +156,8 @@ func TestAListedBackupLosesItsFilesOnlyOnceItIsMarked(t *testing.T) {
 	s := newSite(t, pipelineOf("", `sink "posix" {}`))
 	for _, state := range []catalogue.State{catalogue.StateWaitingForWALs, catalogue.StateDone} {
 		b := s.leave(state, time.Now().Add(-time.Hour))
-		r := &run{server: s.Server.Server, backup: b}
+		r := newRun(s.Server.Server, Options{}, postgres.Facts{})
+		r.backup = b
 		// The mark cannot be written: there is a directory in its place.
 		info := filepath.Join(s.Catalogue.Directory(b.ID), "backup.info")
 		content, err := os.ReadFile(info)
@@ -198,7 +200,8 @@ func TestAFailureThatCannotBeWrittenDownTellsBoth(t *testing.T) {
 	s := newSite(t, pipelineOf("", `sink "posix" {}`))
 	b := s.leave(catalogue.StateStarted, long)
 	immovable(t, filepath.Join(s.Catalogue.Directory(b.ID), "16400"))
-	r := &run{server: s.Server.Server, backup: b}
+	r := newRun(s.Server.Server, Options{}, postgres.Facts{})
+	r.backup = b
 	cause := sdk.Errorf(sdk.Unavailable, "the server went away")
 	err := r.fail(t.Context(), cause)
 	if !errors.Is(err, cause) {
@@ -230,7 +233,7 @@ func TestHooksAreToldHowABackupEnded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"WAITING_FOR_WALS " + string(stored.ID) + ":", "FAILED " + string(failed.ID) + `: source "generated": no more tape`}
+	want := []string{"WAITING_FOR_WALS " + string(stored.ID) + ":", "FAILED " + string(failed.ID) + `: failure copying files (source "generated": no more tape)`}
 	for i, line := range strings.Split(strings.TrimSpace(string(content)), "\n") {
 		if i >= len(want) || strings.TrimSpace(line) != want[i] {
 			t.Errorf("line %d: %q", i, line)

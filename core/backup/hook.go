@@ -1,22 +1,29 @@
 package backup
 
 import (
+	"cmp"
 	"context"
-
-	"github.com/barman-go/barman/core/hooks"
-	"github.com/barman-go/barman/sdk"
+	"errors"
 )
 
-// hooks tells the server's hooks of the backup.
-func (r *run) hooks(ctx context.Context, phase sdk.HookPhase, cause error) error {
-	const operation = "backup"
-	values, err := hooks.ForBackup(r.server, operation, r.backup)
+// before tells the server's hooks that the backup is about to begin.
+func (r *run) before(ctx context.Context) error {
+	values, err := r.hooks.AboutBackup(r.backup)
 	if err != nil {
 		return err
 	}
-	event := sdk.Event{Operation: operation, Phase: phase, Values: values}
-	if cause != nil {
-		event.Error = cause.Error()
+	return r.hooks.Before(ctx, values)
+}
+
+// after tells them how it ended: of a failure, what the catalogue says.
+func (r *run) after(ctx context.Context, cause error) error {
+	values, err := r.hooks.AboutBackup(r.backup)
+	if err != nil {
+		return err
 	}
-	return hooks.Notify(ctx, r.server, event)
+	if cause != nil {
+		cause = errors.New(cmp.Or(r.backup.Error, cause.Error()))
+	}
+	r.hooks.After(ctx, values, cause)
+	return nil
 }

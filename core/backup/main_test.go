@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/internal/plugintest"
@@ -36,10 +35,11 @@ func newSite(t *testing.T, settings string) *site {
 // take takes a backup as Run does once it has asked the server.
 func (s *site) take(options Options) (*catalogue.Backup, error) {
 	s.t.Helper()
-	r := &run{server: s.Server.Server, options: options, begun: time.Now(), facts: postgres.Facts{
+	r := newRun(s.Server.Server, options, postgres.Facts{
 		VersionNum: 150004, SystemID: "7000000000000000001", SegmentSize: 1 << 20, DataDirectory: "/srv/pg",
 		Tablespaces: []postgres.Tablespace{{Name: "side", OID: 16400, Location: "/srv/side"}},
-	}}
+	})
+	defer r.hooks.Close()
 	if err := r.open(s.t.Context()); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -105,6 +106,9 @@ func formatFloat(f float64) string {
 	}
 	return scientific
 }
+
+// Seconds is a time as Python prints that of a file: seconds since 1970.
+func Seconds(t time.Time) string { return formatFloat(secondsOf(t)) }
 
 func writeString(out *strings.Builder, s string) {
 	quote := byte('\'')

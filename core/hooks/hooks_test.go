@@ -3,10 +3,12 @@ package hooks
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,29 +55,31 @@ func newSite(t *testing.T, hooks ...string) *site {
 	return s
 }
 
-func event(phase sdk.HookPhase) sdk.Event {
-	return sdk.Event{Operation: "backup", Phase: phase, Values: map[string]string{"BACKUP_ID": "20260101T000000"}}
+func (s *site) hooks(operation string) *Hooks {
+	h := Of(s.Server.Server, operation)
+	s.t.Cleanup(h.Close)
+	return h
 }
+
+var values = map[string]string{"BACKUP_ID": "20260101T000000"}
 
 func TestOnlyTheHooksOfTheEventRunInTheirOrder(t *testing.T) {
 	s := newSite(t, "pre_backup second 0", "post_backup after 0", "pre_recovery recovery 0", "pre_backup first 0")
-	if err := Notify(t.Context(), s.Server.Server, event(sdk.PhasePre)); err != nil {
+	if err := s.hooks(Backup).Before(t.Context(), values); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"second", "first"}, s.ran()); diff != "" {
 		t.Error(diff)
 	}
-	if err := Notify(t.Context(), s.Server.Server, sdk.Event{Operation: "delete", Phase: sdk.PhasePost}); err != nil {
-		t.Fatal(err)
-	}
-	if got := s.ran(); len(got) != 2 {
+	s.hooks(Delete).After(t.Context(), values, nil)
+	if got := s.ran(); len(got) != 2 || s.hooks(Delete).Configured() || !s.hooks(Recovery).Configured() {
 		t.Errorf("%q", got)
 	}
 }
 
 func TestTheFirstPreHookThatObjectsVetoes(t *testing.T) {
 	s := newSite(t, "pre_backup fine 0", "pre_backup objects 63", "pre_backup never 0")
-	err := Notify(t.Context(), s.Server.Server, event(sdk.PhasePre))
+	err := s.hooks(Backup).Before(t.Context(), values)
 	for _, part := range []string{"pre_backup", `hook "script"`, "objects", "63"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("does not mention %q: %v", part, err)
@@ -88,9 +92,7 @@ func TestTheFirstPreHookThatObjectsVetoes(t *testing.T) {
 
 func TestErrorsOfPostHooksAreLogged(t *testing.T) {
 	s := newSite(t, "post_backup fails 63", "post_backup next 0")
-	if err := Notify(t.Context(), s.Server.Server, event(sdk.PhasePost)); err != nil {
-		t.Fatal(err)
-	}
+	s.hooks(Backup).After(t.Context(), values, nil)
 	if diff := cmp.Diff([]string{"fails", "next"}, s.ran()); diff != "" {
 		t.Error(diff)
 	}
@@ -103,12 +105,7 @@ func TestErrorsOfPostHooksAreLogged(t *testing.T) {
 
 func TestAHookIsToldOfTheEvent(t *testing.T) {
 	s := newSite(t, "post_backup tells 0")
-	told := event(sdk.PhasePost)
-	told.Error = "no space left"
-	values := len(told.Values)
-	if err := Notify(t.Context(), s.Server.Server, told); err != nil {
-		t.Fatal(err)
-	}
+	s.hooks(Backup).After(t.Context(), values, errors.New("no space left"))
 	content, err := os.ReadFile(filepath.Join(s.dir, "tells.env"))
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +118,7 @@ func TestAHookIsToldOfTheEvent(t *testing.T) {
 			t.Errorf("%s is not in the environment:\n%s", line, content)
 		}
 	}
-	if len(told.Values) != values {
+	if len(values) != 1 {
 		t.Error("the caller's values were changed")
 	}
 }
@@ -129,12 +126,13 @@ func TestAHookIsToldOfTheEvent(t *testing.T) {
 func TestAHookThatDoesNotStartVetoesToo(t *testing.T) {
 	s := &site{t: t, dir: t.TempDir()}
 	s.Server = plugintest.NewServer(t, "  hook \"pre_backup\" {\n    plugin = \"none\"\n  }\n  hook \"post_backup\" {\n    plugin = \"none\"\n  }", &s.log)
-	err := Notify(t.Context(), s.Server.Server, event(sdk.PhasePre))
+	err := s.hooks(Backup).Before(t.Context(), values)
 	if sdk.KindOf(err) != sdk.Invalid || !strings.Contains(err.Error(), s.Config) {
 		t.Errorf("%v", err)
 	}
-	if err := Notify(t.Context(), s.Server.Server, event(sdk.PhasePost)); err != nil {
-		t.Error(err)
+	s.hooks(Backup).After(t.Context(), values, nil)
+	if !strings.Contains(s.log.String(), "post_backup") {
+		t.Errorf("the log does not say that the hook failed:\n%s", s.log.String())
 	}
 }
 
@@ -142,10 +140,55 @@ func TestAHookEndsWithTheOperation(t *testing.T) {
 	s := newSite(t, "pre_backup fine 0")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := Notify(ctx, s.Server.Server, event(sdk.PhasePre)); sdk.KindOf(err) != sdk.Cancelled {
+	if err := s.hooks(Backup).Before(ctx, values); sdk.KindOf(err) != sdk.Cancelled {
 		t.Errorf("%v", err)
 	}
 	if got := s.ran(); len(got) > 0 {
 		t.Errorf("ran: %q", got)
+	}
+}
+
+func TestAHookLearnsHowACancelledOperationEnded(t *testing.T) {
+	s := newSite(t, "post_backup tells 0")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.hooks(Backup).After(ctx, values, errors.New("interrupted"))
+	if diff := cmp.Diff([]string{"tells"}, s.ran()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAPluginIsStartedOnceForManyEvents(t *testing.T) {
+	s := newSite(t, "pre_archive fine 0", "post_archive after 0")
+	h := s.hooks(Archive)
+	for range 5 {
+		if err := h.Before(t.Context(), values); err != nil {
+			t.Fatal(err)
+		}
+		h.After(t.Context(), values, nil)
+	}
+	if got := s.ran(); len(got) != 10 {
+		t.Errorf("ran: %q", got)
+	}
+	// One for each block.
+	if started := s.Engine.PIDs(`hook "script"`); len(started) != 2 {
+		t.Errorf("%d processes were started", len(started))
+	}
+}
+
+func TestAPluginThatDiedIsStartedAgainForTheNextEvent(t *testing.T) {
+	s := newSite(t, "pre_archive fine 0")
+	h := s.hooks(Archive)
+	if err := h.Before(t.Context(), values); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(s.Engine.PIDs(`hook "script"`)[0], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Before(t.Context(), values); err == nil {
+		t.Error("nobody was told that the plugin is dead")
+	}
+	if err := h.Before(t.Context(), values); err != nil {
+		t.Error(err)
 	}
 }

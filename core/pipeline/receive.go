@@ -19,16 +19,3 @@ func (e *Engine) Receive(ctx context.Context, server sdk.Server, source Stage, r
 	r, _ := e.begin(ctx, nodes)
 	return r.wait()
 }
-
-// Notify tells a hook of an event.
-func (e *Engine) Notify(ctx context.Context, server sdk.Server, hook Stage, event sdk.Event) error {
-	nodes, err := e.launch(ctx, server, hook)
-	if err != nil {
-		return err
-	}
-	defer stop(nodes)
-	if err := nodes[0].plugin.Notify(ctx, event); err != nil {
-		return &Failure{Stage: hook.label(), Err: err}
-	}
-	return nil
-}

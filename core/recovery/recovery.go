@@ -2,7 +2,6 @@ package recovery
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -63,6 +62,7 @@ type run struct {
 	server  *server.Server
 	request Request
 	report  Report
+	hooks   *hooks.Hooks
 	line    pipeline.Line
 	owner   *syscall.Stat_t
 	mounts  map[string]string // by the name below the data directory
@@ -77,7 +77,7 @@ func Run(ctx context.Context, s *server.Server, request Request) (Report, error)
 	}
 	request.Destination = resolved(request.Destination)
 	r := &run{
-		server: s, request: request, line: s.BackupLine(), mounts: map[string]string{},
+		server: s, request: request, hooks: hooks.Of(s, hooks.Recovery), line: s.BackupLine(), mounts: map[string]string{},
 		report: Report{Backup: request.Backup.ID, Destination: request.Destination, Tablespaces: map[string]string{}},
 	}
 	if request.Jobs > 0 {
@@ -91,11 +91,16 @@ func Run(ctx context.Context, s *server.Server, request Request) (Report, error)
 	if err := r.validate(); err != nil {
 		return r.report, err
 	}
-	if err := r.notify(ctx, sdk.PhasePre, nil); err != nil {
+	defer r.hooks.Close()
+	values, err := r.aboutRecovery()
+	if err != nil {
+		return r.report, err
+	}
+	if err := r.hooks.Before(ctx, values); err != nil {
 		return r.report, err
 	}
 	err = r.recover(ctx)
-	err = errors.Join(err, r.notify(context.WithoutCancel(ctx), sdk.PhasePost, err))
+	r.hooks.After(ctx, values, err)
 	if err != nil {
 		return r.report, fmt.Errorf("recover backup %s of server %s to %s: %w", request.Backup.ID, s.Name(), request.Destination, err)
 	}
@@ -246,13 +251,16 @@ func (r *run) warn(format string, args ...any) {
 	r.server.Logger.Warn(text)
 }
 
-func (r *run) notify(ctx context.Context, phase sdk.HookPhase, cause error) error {
-	event := sdk.Event{Operation: "recovery", Phase: phase, Values: map[string]string{
-		"BACKUP_ID": string(r.request.Backup.ID), "BACKUP_DIR": r.server.Catalogue.Directory(r.request.Backup.ID),
-		"STATUS": string(r.request.Backup.State), "DESTINATION_DIRECTORY": r.request.Destination,
-	}}
-	if cause != nil {
-		event.Error = cause.Error()
+// aboutRecovery is what the hooks are told.
+func (r *run) aboutRecovery() (map[string]string, error) {
+	t := r.request.Target
+	given := hooks.RecoveryOptions{
+		Destination: r.request.Destination, Tablespaces: r.request.Tablespaces,
+		TargetXID: t.XID, TargetLSN: t.LSN, TargetName: t.Name, TargetAction: t.Action, TargetTimeline: t.Timeline,
+		TargetImmediate: t.Immediate, Exclusive: t.Exclusive, StandbyMode: r.request.Standby,
 	}
-	return hooks.Notify(ctx, r.server, event)
+	if t.Time != nil {
+		given.TargetTime = t.Time.Format("2006-01-02 15:04:05.999999-07:00")
+	}
+	return r.hooks.AboutRecovery(r.request.Backup, given)
 }

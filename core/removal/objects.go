@@ -9,7 +9,6 @@ import (
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/hooks"
 	"github.com/barman-go/barman/core/pipeline"
-	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
@@ -143,8 +142,9 @@ func (r *run) deleteWALFrom(ctx context.Context, stage pipeline.Stage, release c
 	if err != nil {
 		return nil, err
 	}
+	var told []map[string]string
 	if first {
-		files = r.agreed(ctx, files)
+		files, told = r.agreed(ctx, files)
 		if err := r.server.Catalogue.ForgetWAL(ctx, among(files)); err != nil {
 			return nil, err
 		}
@@ -154,8 +154,8 @@ func (r *run) deleteWALFrom(ctx context.Context, stage pipeline.Stage, release c
 		names[i] = catalogue.WALObject(name)
 	}
 	err = sink.Delete(ctx, names)
-	if first {
-		r.notifyAfter(ctx, files, err)
+	for _, values := range told {
+		r.walHooks.After(ctx, values, err)
 	}
 	return files, err
 }
@@ -168,44 +168,30 @@ func among(files []wal.Name) func(wal.Name) bool {
 	return func(name wal.Name) bool { return gone[name.String()] }
 }
 
-// walOperation is what hooks know deleting a WAL file as.
-const walOperation = "wal_delete"
-
-// agreed are the files that no hook objects to, which are told to the caller.
-func (r *run) agreed(ctx context.Context, files []wal.Name) []wal.Name {
-	hooked := hooks.Configured(r.server, walOperation)
-	return slices.DeleteFunc(files, func(name wal.Name) bool {
-		if hooked {
-			if err := hooks.Notify(ctx, r.server, r.walEvent(name, sdk.PhasePre)); err != nil {
+// agreed are the files that no hook objects to, which are told to the caller,
+// and what hooks are told of each of them.
+func (r *run) agreed(ctx context.Context, files []wal.Name) (agreed []wal.Name, told []map[string]string) {
+	agreed = slices.DeleteFunc(files, func(name wal.Name) bool {
+		if r.walHooks.Configured() {
+			values := r.aboutWAL(name)
+			if err := r.walHooks.Before(ctx, values); err != nil {
 				r.server.Logger.Warn("a WAL file is not deleted, as a hook objects", "file", name, "error", err)
 				return true
 			}
+			told = append(told, values)
 		}
 		if r.options.File != nil {
 			r.options.File(name)
 		}
 		return false
 	})
+	return agreed, told
 }
 
-func (r *run) notifyAfter(ctx context.Context, files []wal.Name, cause error) {
-	if !hooks.Configured(r.server, walOperation) {
-		return
-	}
-	for _, name := range files {
-		event := r.walEvent(name, sdk.PhasePost)
-		if cause != nil {
-			event.Error = cause.Error()
-		}
-		// In this phase errors of hooks are logged where they happen.
-		_ = hooks.Notify(context.WithoutCancel(ctx), r.server, event)
-	}
-}
-
-func (r *run) walEvent(name wal.Name, phase sdk.HookPhase) sdk.Event {
+func (r *run) aboutWAL(name wal.Name) map[string]string {
 	record, err := r.server.Catalogue.RecordOf(name)
 	if err != nil {
-		record = catalogue.WALRecord{Name: name} // it is gone, or in a store elsewhere
+		record = catalogue.WALRecord{Name: name} // it is in a store elsewhere
 	}
-	return sdk.Event{Operation: walOperation, Phase: phase, Values: hooks.ForWAL(r.server.Catalogue.WALPath(name), record)}
+	return hooks.AboutWAL(r.server.Catalogue.WALPath(name), record)
 }

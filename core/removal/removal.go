@@ -67,12 +67,16 @@ type run struct {
 	byPolicy bool
 	stock    stock
 	report   []Deleted
+	hooks    *hooks.Hooks
+	walHooks *hooks.Hooks
 	// previewed are the WAL files that would have gone in a dry run so far.
 	previewed map[string]bool
 }
 
 func newRun(s *server.Server, options Options) *run {
-	return &run{server: s, options: options, previewed: map[string]bool{}}
+	return &run{
+		server: s, options: options, previewed: map[string]bool{}, hooks: hooks.Of(s, hooks.Delete), walHooks: hooks.Of(s, hooks.WALDelete),
+	}
 }
 
 // locked calls do with the server's backup lock held and its backups known.
@@ -81,6 +85,8 @@ func (r *run) locked(do func() error) ([]Deleted, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer r.walHooks.Close()
+	defer r.hooks.Close()
 	if r.stock, err = take(r.server); err == nil {
 		err = do()
 	}
@@ -132,25 +138,24 @@ func (r *run) deleteOne(ctx context.Context, b known) error {
 	if err != nil {
 		return err
 	}
-	values, err := hooks.ForBackup(r.server, operation, b.Backup)
+	values, err := r.hooks.AboutBackup(b.Backup)
 	if err == nil {
 		err = r.stillUnkept(b)
 	}
 	if err == nil {
-		err = hooks.Notify(ctx, r.server, sdk.Event{Operation: operation, Phase: sdk.PhasePre, Values: values})
+		err = r.hooks.Before(ctx, values)
 	}
 	if err != nil {
 		return errors.Join(err, lock.Release())
 	}
 	err = r.carryOut(ctx, b, release, &deleted)
-	after := sdk.Event{Operation: operation, Phase: sdk.PhasePost, Values: values}
-	if err != nil {
-		after.Error = err.Error()
-	} else {
+	if err == nil {
 		deleted.Elapsed = time.Since(deleted.Begun)
 		r.report = append(r.report, deleted)
+		hooks.WithoutNeighbours(values)
 	}
-	return errors.Join(err, hooks.Notify(context.WithoutCancel(ctx), r.server, after), lock.Release())
+	r.hooks.After(ctx, values, err)
+	return errors.Join(err, lock.Release())
 }
 
 // stillUnkept makes sure, under the backup's lock, that nobody has kept it since
@@ -162,9 +167,6 @@ func (r *run) stillUnkept(b known) error {
 	}
 	return err
 }
-
-// operation is what hooks know deleting a backup as.
-const operation = "delete"
 
 // release decides what WAL goes with a backup. A backup that cannot be read may
 // need any of it.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/hooks"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
@@ -93,7 +94,8 @@ func Archive(ctx context.Context, s *server.Server, options ArchiveOptions) (Rep
 	if err != nil {
 		return Report{}, err
 	}
-	r := &run{server: s, options: options}
+	r := newRun(s, options)
+	defer r.hooks.Close()
 	err = r.locked(ctx)
 	return r.report, errors.Join(err, lock.Release())
 }
@@ -114,6 +116,7 @@ type run struct {
 	server  *server.Server
 	options ArchiveOptions
 	report  Report
+	hooks   *hooks.Hooks
 
 	cluster  cluster
 	queue    *queue
@@ -123,6 +126,11 @@ type run struct {
 	early    *opening                  // the one that may become the first of them; nil for none
 	underway *batch                    // being stored and recorded; nil for none
 	givenUp  map[int]bool              // optional sinks that do not work in this run
+}
+
+// newRun makes a run, whose hooks are to be closed.
+func newRun(s *server.Server, options ArchiveOptions) *run {
+	return &run{server: s, options: options, hooks: hooks.Of(s, hooks.Archive)}
 }
 
 func (r *run) locked(ctx context.Context) error {

@@ -66,7 +66,7 @@ func (r *run) batches(ctx context.Context) error {
 // outcome.
 func (r *run) nextBatch(ctx context.Context) (*batch, error) {
 	b, most := &batch{}, batchFiles
-	if r.hooked() {
+	if r.hooks.Configured() {
 		most = 1 // hooks are told of a file before the next one begins
 	}
 	for {
@@ -194,7 +194,7 @@ func (r *run) begin(ctx context.Context, b *batch) error {
 		b.failed = errors.Join(b.failed, r.closeWriters())
 	}
 	go func() { b.ended <- r.complete(ctx, b) }()
-	if b.failed != nil || r.hooked() {
+	if b.failed != nil || r.hooks.Configured() {
 		return r.finish(ctx)
 	}
 	return nil

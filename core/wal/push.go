@@ -44,7 +44,8 @@ func Push(ctx context.Context, s *server.Server, path string) (_ Outcome, _ Repo
 	if err := s.Catalogue.CreateDirectories(); err != nil {
 		return "", Report{}, err
 	}
-	r := &run{server: s}
+	r := newRun(s, ArchiveOptions{})
+	defer r.hooks.Close()
 	// Starting the plugins takes longer than all that comes before they have
 	// something to do.
 	r.openEarly(ctx)

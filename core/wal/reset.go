@@ -185,7 +185,8 @@ func archiveReceived(ctx context.Context, s *server.Server) ([]string, error) {
 		}
 	}
 	received.held = received.names
-	r := &run{server: s}
+	r := newRun(s, ArchiveOptions{})
+	defer r.hooks.Close()
 	if q := (&queue{directories: []*directory{received}}); !q.empty() {
 		if err := r.archiveAll(ctx, q); err != nil {
 			return nil, err

@@ -146,10 +146,10 @@ func (r *run) openFresh(ctx context.Context, f *file) (*os.File, error) {
 	case err != nil:
 		return nil, fmt.Errorf("WAL file to archive: %w", err)
 	}
+	f.announced = true
 	if err := r.notifyBefore(ctx, f); err != nil {
 		return nil, errors.Join(r.archiving(f, err), content.Close())
 	}
-	f.announced = true
 	return content, nil
 }
 

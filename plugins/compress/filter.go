@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/serve"
 )
 
 const (
@@ -107,7 +108,7 @@ func (f filter) run(ctx context.Context, dst io.Writer, src io.Reader) (intake, 
 	message := &tail{}
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", f.command)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, stdout, message
-	cmd.Env = environment(os.Environ())
+	cmd.Env = serve.ChildEnvironment(os.Environ())
 	cmd.WaitDelay = linger
 	cmd.Cancel = func() error { return endGroup(cmd) }
 	// The kernel kills the command when this process dies, or rather this thread.
@@ -184,19 +185,6 @@ func endGroup(cmd *exec.Cmd) error {
 		return os.ErrProcessDone
 	}
 	return err
-}
-
-// environment is what this process inherited, without what was meant for the
-// process itself.
-func environment(inherited []string) []string {
-	var env []string
-	for _, entry := range inherited {
-		name, _, _ := strings.Cut(entry, "=")
-		if name != "GOMEMLIMIT" && name != "GOGC" && name != "BARMAN_PLUGIN" && !strings.HasPrefix(name, "PLUGIN_") {
-			env = append(env, entry)
-		}
-	}
-	return env
 }
 
 // beginning refuses what does not begin as it should.

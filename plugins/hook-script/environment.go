@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/serve"
 )
 
 // The variables of an event, without BARMAN_ (Barman manual, "Hook scripts").
@@ -39,9 +40,9 @@ func valuesOf(operation string) []string {
 // event.
 func environment(inherited []string, e sdk.Event, retry bool) []string {
 	var env []string
-	for _, entry := range inherited {
+	for _, entry := range serve.ChildEnvironment(inherited) {
 		name, _, _ := strings.Cut(entry, "=")
-		if !ofThisProcess(name) && !ofAnEvent(name) {
+		if !ofAnEvent(name) {
 			env = append(env, entry)
 		}
 	}
@@ -66,11 +67,6 @@ func environment(inherited []string, e sdk.Event, retry bool) []string {
 	}
 	slices.Sort(event)
 	return append(env, event...)
-}
-
-// ofThisProcess tells of variables by which a plugin is started and kept small.
-func ofThisProcess(name string) bool {
-	return name == "GOMEMLIMIT" || name == "GOGC" || name == "BARMAN_PLUGIN" || strings.HasPrefix(name, "PLUGIN_")
 }
 
 // ofAnEvent tells of variables that barman inherits when a hook script runs it.
