@@ -109,6 +109,9 @@ func (a *app) configuration() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := becomeUser(loaded.Global.User); err != nil {
+		return nil, err
+	}
 	a.config = loaded
 	return loaded, nil
 }

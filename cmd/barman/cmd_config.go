@@ -24,7 +24,7 @@ func newConfigCommand(a *app) *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 		RunE:  runNoCommand,
 	}
-	cmd.AddCommand(newConfigValidateCommand(a), newConfigShowCommand(a), newConfigReferenceCommand(a))
+	cmd.AddCommand(newConfigValidateCommand(a), newConfigShowCommand(a), newConfigReferenceCommand(a), newConfigImportCommand(a))
 	return cmd
 }
 

@@ -36,6 +36,12 @@ type Global struct {
 	LockDirectory string
 	// LockDirectoryCleanup lets cron remove the lock files that nobody holds.
 	LockDirectoryCleanup bool
+	// User is the operating system's user that the program works as; empty means
+	// whoever starts it.
+	User string
+	// ConfigChangesQueue is the file of changes to the configuration that are not
+	// carried out yet.
+	ConfigChangesQueue string
 	// PluginDirs are searched for plugins, in order; none means the directory of
 	// the barman binary.
 	PluginDirs []string
@@ -43,16 +49,6 @@ type Global struct {
 	LogFile string
 	// LogLevel is trace, debug, info, warn or error.
 	LogLevel string
-}
-
-// Model is a set of settings that can be laid over the servers of a cluster.
-type Model struct {
-	// Name is unique among models and servers.
-	Name string
-	// Cluster is that of the servers that it fits.
-	Cluster string
-	// DefRange is where the model's block begins.
-	DefRange hcl.Range
 }
 
 // PinnedPlugin says where a plugin's binary is, or what it must be.

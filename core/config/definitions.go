@@ -13,6 +13,8 @@ type barmanBlock struct {
 	Home                 string   `hcl:"home,optional" default:"/var/lib/barman" doc:"Directory below which every server has its own."`
 	LockDirectory        string   `hcl:"lock_directory,optional" doc:"Directory of the lock files. Default: home."`
 	LockDirectoryCleanup bool     `hcl:"lock_directory_cleanup,optional" default:"true" doc:"Let 'barman cron' remove lock files that nobody holds."`
+	User                 string   `hcl:"user,optional" doc:"Name of the operating system's user that barman works as. Started as root, it becomes that user; started as anybody else, it refuses. Default: whoever starts it."`
+	ConfigChangesQueue   string   `hcl:"config_changes_queue,optional" doc:"File of the changes that 'barman config-update' has been asked for and that are not carried out. Default: cfg_changes.queue in home."`
 	PluginDirs           []string `hcl:"plugin_dirs,optional" doc:"Directories that are searched for plugins, in order. Default: the directory of the barman binary."`
 	LogFile              string   `hcl:"log_file,optional" doc:"File that the log is appended to. Default: standard error."`
 	LogLevel             string   `hcl:"log_level,optional" default:"info" doc:"The least severe messages to log: trace, debug, info, warn or error."`
@@ -31,11 +33,14 @@ type serverBlock struct {
 	StreamingConninfo     string          `hcl:"streaming_conninfo,optional" doc:"libpq connection string for the replication protocol. Default: conninfo."`
 	WALConninfo           string          `hcl:"wal_conninfo,optional" doc:"libpq connection string for what is asked about WAL: slots, positions, settings. For WAL that is received from another host than that of conninfo. Default: wal_streaming_conninfo, and without it conninfo."`
 	WALStreamingConninfo  string          `hcl:"wal_streaming_conninfo,optional" doc:"libpq connection string for the replication protocol when WAL is received, for instance from a standby. It must lead to the same cluster as conninfo. Default: streaming_conninfo."`
+	PrimaryConninfo       string          `hcl:"primary_conninfo,optional" doc:"libpq connection string of the primary, when conninfo leads to a standby: WAL is switched there."`
+	PrimaryCheckpoint     time.Duration   `hcl:"primary_checkpoint_timeout,optional" default:"0s" doc:"How long the end of a standby's backup waits for WAL from the primary before a checkpoint is made there; 0s makes none."`
 	BackupDirectory       string          `hcl:"backup_directory,optional" doc:"The server's directory. Default: home and the server's name."`
 	BasebackupsDirectory  string          `hcl:"basebackups_directory,optional" doc:"Directory of the base backups. Default: base in backup_directory."`
 	WALsDirectory         string          `hcl:"wals_directory,optional" doc:"Directory of the WAL archive. Default: wals in backup_directory."`
 	IncomingWALsDirectory string          `hcl:"incoming_wals_directory,optional" doc:"Directory that archive_command delivers into. Default: incoming in backup_directory."`
 	StreamingWALDirectory string          `hcl:"streaming_wals_directory,optional" doc:"Directory that WAL is received in. Default: streaming in backup_directory."`
+	XlogDBDirectory       string          `hcl:"xlogdb_directory,optional" doc:"Directory of the index of the WAL archive, if it is not with the archive. Default: wals_directory."`
 	ErrorsDirectory       string          `hcl:"errors_directory,optional" doc:"Directory of WAL files that cannot be archived. Default: errors in backup_directory."`
 	CheckTimeout          time.Duration   `hcl:"check_timeout,optional" default:"30s" doc:"How long the checks of the server may take; 0s means without limit."`
 	LastBackupMaximumAge  string          `hcl:"last_backup_maximum_age,optional" doc:"Checks fail when the newest backup is older: n HOURS, DAYS, WEEKS or MONTHS."`
@@ -44,8 +49,10 @@ type serverBlock struct {
 }
 
 type backupBlock struct {
-	Jobs   int    `hcl:"jobs,optional" default:"1" doc:"How many objects are copied at once."`
-	Layout string `hcl:"layout,optional" doc:"Form in which a backup is stored: plain (every file by itself) or tar (one archive for each tablespace). Default: what suits the pipeline."`
+	Jobs       int           `hcl:"jobs,optional" default:"1" doc:"How many objects are copied at once."`
+	RetryTimes int           `hcl:"retry_times,optional" default:"0" doc:"How many times a copy that failed is tried again."`
+	RetrySleep time.Duration `hcl:"retry_sleep,optional" default:"30s" doc:"How long to wait before a copy is tried again."`
+	Layout     string        `hcl:"layout,optional" doc:"Form in which a backup is stored: plain (every file by itself) or tar (one archive for each tablespace). Default: what suits the pipeline."`
 }
 
 type walBlock struct {

@@ -29,6 +29,7 @@ func Effective(server *Server, schemaOf SchemaOf) (*Node, hcl.Diagnostics) {
 	shown.Server.StreamingConninfo = MaskConninfo(server.StreamingConninfo)
 	shown.Server.WALConninfo = MaskConninfo(server.WALConninfo)
 	shown.Server.WALStreamingConninfo = MaskConninfo(server.WALStreamingConninfo)
+	shown.Server.PrimaryConninfo = MaskConninfo(server.PrimaryConninfo)
 
 	read := server.read
 	root := &Node{Name: "server", Label: server.Name, Nodes: attributes(shown.Server, read.server)}

@@ -44,8 +44,10 @@ func Load(path string) (*Config, error) { return System().Load(path) }
 
 // Load reads the configuration. path is the file that the user asked for; empty
 // means the usual places: the file that BARMAN_CONFIG_FILE names, or
-// ~/.barman.hcl, or /etc/barman.hcl with /etc/barman.d/*.hcl in sorted order. A
-// file that was named is read alone.
+// ~/.barman.hcl, or /etc/barman.hcl with /etc/barman.d/*.hcl in sorted order, or the
+// barman.conf of Python Barman where that looks for it: ~/.barman.conf,
+// /etc/barman.conf or /etc/barman/barman.conf. A file that was named is read alone,
+// and as a barman.conf unless its name ends in .hcl.
 //
 // No configuration is NotFound, a file that is not HCL is Invalid, and mistakes
 // in the configuration are an *Error, which is Invalid too.
@@ -53,6 +55,9 @@ func (e Environment) Load(path string) (*Config, error) {
 	paths, err := e.locate(path)
 	if err != nil {
 		return nil, err
+	}
+	if !isHCL(paths[0]) {
+		return e.loadClassic(paths[0])
 	}
 	l := newLoader(e)
 	for _, path := range paths {
@@ -63,13 +68,15 @@ func (e Environment) Load(path string) (*Config, error) {
 	return l.finish()
 }
 
+func isHCL(path string) bool { return filepath.Ext(path) == ".hcl" }
+
 // locate returns the files to read.
 func (e Environment) locate(path string) ([]string, error) {
 	if path == "" {
 		path, _ = e.LookupEnv(EnvConfigFile)
 	}
 	if path != "" {
-		return e.named(path)
+		return []string{e.expand(path)}, nil
 	}
 	own := ""
 	if e.Home != "" {
@@ -97,6 +104,11 @@ func (e Environment) locate(path string) ([]string, error) {
 	if len(paths) > 0 {
 		return paths, nil
 	}
+	for _, classic := range e.classicPaths() {
+		if exists(classic) {
+			return []string{classic}, nil
+		}
+	}
 	return nil, e.nothingFound(own, main)
 }
 
@@ -109,22 +121,24 @@ func (e Environment) nothingFound(own, main string) error {
   conninfo = "host=pg user=barman dbname=postgres"
 }`
 	text := fmt.Sprintf("no configuration: there is neither %s; create %s with\n\n%s\n\nor name a file with -c or %s", places, main, example, EnvConfigFile)
-	if ini := filepath.Join(e.System, "barman.conf"); exists(ini) {
-		text += fmt.Sprintf("; %s is there, but reading INI files is not supported yet", ini)
-	}
 	return sdk.Errorf(sdk.NotFound, "%s", text)
 }
 
-// named returns the one file that was asked for.
-func (e Environment) named(path string) ([]string, error) {
+// classicPaths is where Python Barman looks for its barman.conf.
+func (e Environment) classicPaths() []string {
+	var paths []string
+	if e.Home != "" {
+		paths = append(paths, filepath.Join(e.Home, ".barman.conf"))
+	}
+	return append(paths, filepath.Join(e.System, "barman.conf"), filepath.Join(e.System, "barman", "barman.conf"))
+}
+
+// expand replaces the user's home directory.
+func (e Environment) expand(path string) string {
 	if rest, found := strings.CutPrefix(path, "~/"); found && e.Home != "" {
-		path = filepath.Join(e.Home, rest)
+		return filepath.Join(e.Home, rest)
 	}
-	if filepath.Ext(path) != ".hcl" {
-		return nil, sdk.Errorf(sdk.Invalid, "configuration file %s: its name does not end in .hcl; reading INI files (barman.conf) is not supported yet, "+
-			"write the settings in HCL", path)
-	}
-	return []string{path}, nil
+	return path
 }
 
 func exists(path string) bool {
@@ -134,18 +148,47 @@ func exists(path string) bool {
 
 // read parses a file and takes its blocks. Its error is about the file as such.
 func (l *loader) read(path string) error {
-	src, err := readFile(path, maxFile)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return sdk.Errorf(sdk.NotFound, "configuration file: %w", err)
-	case errors.Is(err, fs.ErrPermission):
-		return sdk.Errorf(sdk.Denied, "configuration file: %w", err)
-	case err != nil:
-		return sdk.Errorf(sdk.Invalid, "configuration file: %w", err)
+	src, err := readConfigurationFile(path)
+	if err != nil {
+		return err
 	}
 	info, err := os.Stat(path)
 	l.exposed[path] = err == nil && info.Mode().Perm()&0o004 != 0
 	l.parse(path, src)
+	return nil
+}
+
+// readConfigurationFile reads a file; its errors are about the file as such.
+func readConfigurationFile(path string) ([]byte, error) {
+	src, err := readFile(path, maxFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, sdk.Errorf(sdk.NotFound, "configuration file: %w", err)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, sdk.Errorf(sdk.Denied, "configuration file: %w", err)
+	case err != nil:
+		return nil, sdk.Errorf(sdk.Invalid, "configuration file: %w", err)
+	}
+	return src, nil
+}
+
+// changesFile is the file below home that config-update writes.
+const changesFile = ".barman.auto.hcl"
+
+// readChanges reads the file that config-update has written, if there is one.
+func (l *loader) readChanges() error {
+	path := filepath.Join(l.config.Global.Home, changesFile)
+	if l.classic != nil || !exists(path) {
+		return nil
+	}
+	further := &loader{env: l.env, ctx: l.ctx, sections: l.sections, exposed: l.exposed, config: l.config}
+	if err := further.read(path); err != nil {
+		return err
+	}
+	l.add(further.diags...)
+	for _, block := range append(further.servers, further.models...) {
+		l.changed[block.Type+" "+block.Labels[0]] = block
+	}
 	return nil
 }
 

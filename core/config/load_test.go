@@ -76,12 +76,12 @@ func TestLoadTellsWhatFileIsWrong(t *testing.T) {
 		kind sdk.ErrorKind
 		want []string
 	}{
-		"none":         {"", sdk.NotFound, []string{".barman.hcl", "etc/barman.hcl", "conninfo", "-c"}},
-		"absent":       {filepath.Join(root, "absent.hcl"), sdk.NotFound, []string{"absent.hcl"}},
-		"INI":          {write(t, filepath.Join(root, "barman.conf"), "[barman]"), sdk.Invalid, []string{"barman.conf", "not supported yet"}},
-		"no extension": {write(t, filepath.Join(root, "barman"), ""), sdk.Invalid, []string{".hcl"}},
-		"a directory":  {filepath.Dir(write(t, filepath.Join(root, "dir.hcl", "x"), "")), sdk.Invalid, []string{"not a regular file"}},
-		"too large":    {write(t, filepath.Join(root, "large.hcl"), strings.Repeat("#", maxFile+1)), sdk.Invalid, []string{"larger"}},
+		"none":        {"", sdk.NotFound, []string{".barman.hcl", "etc/barman.hcl", "conninfo", "-c"}},
+		"absent":      {filepath.Join(root, "absent.hcl"), sdk.NotFound, []string{"absent.hcl"}},
+		"INI":         {write(t, filepath.Join(root, "barman.conf"), "[barman]"), sdk.Invalid, []string{"barman.conf:1:1", "barman_home"}},
+		"no section":  {write(t, filepath.Join(root, "barman"), ""), sdk.Invalid, []string{"[barman]"}},
+		"a directory": {filepath.Dir(write(t, filepath.Join(root, "dir.hcl", "x"), "")), sdk.Invalid, []string{"not a regular file"}},
+		"too large":   {write(t, filepath.Join(root, "large.hcl"), strings.Repeat("#", maxFile+1)), sdk.Invalid, []string{"larger"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -98,13 +98,23 @@ func TestLoadTellsWhatFileIsWrong(t *testing.T) {
 	}
 }
 
-func TestLoadMentionsAnINIFileThatIsThere(t *testing.T) {
+func TestABarmanConfIsFoundWherePythonBarmanLooksForIt(t *testing.T) {
 	root := t.TempDir()
-	write(t, filepath.Join(root, "barman.conf"), "[barman]")
-	e := Environment{System: root, LookupEnv: func(string) (string, bool) { return "", false }}
-	if _, err := e.Load(""); err == nil || !strings.Contains(err.Error(), "INI") {
-		t.Errorf("no word of the INI file: %v", err)
+	e := Environment{Home: filepath.Join(root, "home"), System: filepath.Join(root, "etc"), LookupEnv: func(string) (string, bool) { return "", false }}
+	expect := func(want string) {
+		t.Helper()
+		c, err := e.Load("")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Paths[0] != want {
+			t.Errorf("read %s, not %s", c.Paths[0], want)
+		}
 	}
+	for _, path := range []string{"etc/barman/barman.conf", "etc/barman.conf", "home/.barman.conf"} {
+		expect(write(t, filepath.Join(root, path), "[barman]\nbarman_home = /nowhere\n"))
+	}
+	expect(write(t, filepath.Join(root, "etc/barman.hcl"), ""))
 }
 
 func TestServersOfOneNameInTwoFilesNameBothPlaces(t *testing.T) {

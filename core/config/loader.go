@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/barman-go/barman/core/config/barmanconf"
 	"github.com/barman-go/barman/sdk/schema"
 )
 
@@ -22,8 +23,15 @@ type loader struct {
 	diags    hcl.Diagnostics
 	exposed  map[string]bool
 
-	barman, defaults *hcl.Block
-	plugins, servers []*hcl.Block
+	barman, defaults         *hcl.Block
+	plugins, servers, models []*hcl.Block
+	// changed are the servers' and models' blocks of the file that config-update
+	// writes, by type and name.
+	changed map[string]*hcl.Block
+	// classic is the barman.conf that the blocks are made of; nil for HCL.
+	classic *barmanconf.Document
+	// known are the models.
+	known []*model
 }
 
 // section is a block of the core, ready to be decoded.
@@ -66,7 +74,7 @@ func header(name string, labels ...string) hcl.BlockHeaderSchema {
 func newLoader(e Environment) *loader {
 	return &loader{
 		env: e, ctx: e.evalContext(), sections: newSections(), exposed: map[string]bool{},
-		config: &Config{files: map[string]*hcl.File{}},
+		changed: map[string]*hcl.Block{}, config: &Config{files: map[string]*hcl.File{}},
 	}
 }
 
@@ -75,7 +83,7 @@ func (l *loader) add(diags ...*hcl.Diagnostic) { l.diags = append(l.diags, diags
 // take files away the blocks of a file.
 func (l *loader) take(body hcl.Body) {
 	content, diags := body.Content(&hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
-		header("barman"), header("plugin", "kind", "name"), header("defaults"), header("server", "name"),
+		header("barman"), header("plugin", "kind", "name"), header("defaults"), header("server", "name"), header("model", "name"),
 	}})
 	l.add(diags...)
 	for _, block := range content.Blocks {
@@ -88,6 +96,8 @@ func (l *loader) take(body hcl.Body) {
 			l.plugins = append(l.plugins, block)
 		case "server":
 			l.servers = append(l.servers, block)
+		case "model":
+			l.models = append(l.models, block)
 		}
 	}
 }
@@ -107,7 +117,11 @@ func (l *loader) finish() (*Config, error) {
 		return nil, l.sections.err
 	}
 	l.decodeGlobal()
+	if err := l.readChanges(); err != nil {
+		return nil, err
+	}
 	l.decodePlugins()
+	l.decodeModels()
 	l.decodeServers()
 	l.checkDirectories()
 	diags := tidy(l.diags)
@@ -156,6 +170,7 @@ func (l *loader) decodeGlobal() {
 		b.LogFile = l.absolute(read, "log_file", b.LogFile)
 	}
 	b.LogLevel = l.choice(read, "log_level", strings.ToLower(b.LogLevel), logLevels())
+	b.ConfigChangesQueue = l.absolute(read, "config_changes_queue", cmp.Or(b.ConfigChangesQueue, filepath.Join(b.Home, "cfg_changes.queue")))
 	l.config.Global, l.config.global = Global(b), read
 }
 

@@ -22,9 +22,9 @@ type Server struct {
 	Cluster string
 	// ActiveModel is the model that has been laid over the server; empty for none.
 	ActiveModel string
-	// Problems keep this server, and no other, from being worked with: what is wrong
-	// with its section of a barman.conf. A server in HCL has none, since mistakes in
-	// HCL stop everything. See Err.
+	// Problems keep this server, and no other, from being worked with: an active model
+	// that does not fit, or what is wrong with its section of a barman.conf. Other
+	// mistakes in HCL stop everything. See Err.
 	Problems hcl.Diagnostics
 	// Conninfo is the libpq connection string of the management connection.
 	Conninfo schema.Secret
@@ -38,6 +38,12 @@ type Server struct {
 	// WALStreamingConninfo is the libpq connection string for the replication
 	// protocol when WAL is received.
 	WALStreamingConninfo schema.Secret
+	// PrimaryConninfo leads to the primary when Conninfo leads to a standby; empty
+	// when that is not known.
+	PrimaryConninfo schema.Secret
+	// PrimaryCheckpointTimeout is how long the end of a standby's backup waits for WAL
+	// before a checkpoint is made on the primary; 0 means that none is made.
+	PrimaryCheckpointTimeout time.Duration
 	// Directories are where the server's files are.
 	Directories Directories
 	// CheckTimeout bounds the checks of the server; 0 means no bound.
@@ -70,7 +76,7 @@ type Server struct {
 // that would do more for it than show it.
 func (s *Server) Err() error { return Check(s.Problems, s.files) }
 
-// Directories are absolute and clean paths; no two servers share one.
+// Directories are absolute and clean paths; no two servers share one, but for XlogDB.
 type Directories struct {
 	// Backup holds all the others by default.
 	Backup string
@@ -82,6 +88,8 @@ type Directories struct {
 	IncomingWALs string
 	// StreamingWALs is where WAL is received.
 	StreamingWALs string
+	// XlogDB holds the index of the WAL archive; usually it is WALs.
+	XlogDB string
 	// Errors is where WAL files that cannot be archived are kept.
 	Errors string
 }
@@ -98,6 +106,11 @@ type BackupPipeline struct {
 	Sinks []Stage
 	// Jobs is how many objects are under way at once, 1 or more.
 	Jobs int
+	// RetryTimes is how many times a copy that failed is tried again, after RetrySleep
+	// each.
+	RetryTimes int
+	// RetrySleep is 0 or more.
+	RetrySleep time.Duration
 	// Layout is plain or tar; empty leaves it to the core.
 	Layout string
 }

@@ -47,7 +47,8 @@ func stageNames(stages ...Stage) []string {
 
 func TestAServerThatSaysOnlyConninfoIsComplete(t *testing.T) {
 	c := loadFile(t, "testdata/minimal.hcl")
-	want := Global{Home: "/var/lib/barman", LockDirectory: "/var/lib/barman", LockDirectoryCleanup: true, LogLevel: "info"}
+	want := Global{Home: "/var/lib/barman", LockDirectory: "/var/lib/barman", LockDirectoryCleanup: true,
+		ConfigChangesQueue: "/var/lib/barman/cfg_changes.queue", LogLevel: "info"}
 	if diff := cmp.Diff(want, c.Global); diff != "" {
 		t.Error(diff)
 	}
@@ -58,7 +59,7 @@ func TestAServerThatSaysOnlyConninfoIsComplete(t *testing.T) {
 	}
 	directories := Directories{
 		Backup: "/var/lib/barman/main", Basebackups: "/var/lib/barman/main/base", WALs: "/var/lib/barman/main/wals",
-		IncomingWALs: "/var/lib/barman/main/incoming", StreamingWALs: "/var/lib/barman/main/streaming", Errors: "/var/lib/barman/main/errors",
+		IncomingWALs: "/var/lib/barman/main/incoming", StreamingWALs: "/var/lib/barman/main/streaming", XlogDB: "/var/lib/barman/main/wals", Errors: "/var/lib/barman/main/errors",
 	}
 	if diff := cmp.Diff(directories, s.Directories); diff != "" {
 		t.Error(diff)
@@ -102,7 +103,8 @@ func TestEverySettingOfAFullConfigurationArrives(t *testing.T) {
 		t.Fatal(diff)
 	}
 	global := Global{
-		Home: "/srv/barman", LockDirectory: "/run/barman", LockDirectoryCleanup: true, PluginDirs: []string{"/usr/libexec/barman"},
+		Home: "/srv/barman", LockDirectory: "/run/barman", LockDirectoryCleanup: true,
+		ConfigChangesQueue: "/srv/barman/cfg_changes.queue", PluginDirs: []string{"/usr/libexec/barman"},
 		LogFile: "/var/log/barman/barman.log", LogLevel: "debug",
 	}
 	if diff := cmp.Diff(global, c.Global); diff != "" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -32,7 +33,20 @@ func (l *loader) decodeServers() {
 			continue
 		}
 		places[name] = block.DefRange
-		l.config.Servers = append(l.config.Servers, l.decodeServer(block))
+		before := len(l.diags)
+		s := l.decodeServer(block)
+		if l.classic != nil {
+			// A mistake in one section of a barman.conf leaves the other servers alone.
+			errs, warnings := split(l.diags[before:])
+			l.diags = append(l.diags[:before:before], warnings...)
+			s.Problems = append(append(s.Problems, l.classic.Problems[name]...), errs...)
+		}
+		l.config.Servers = append(l.config.Servers, s)
+	}
+	for key, block := range l.changed {
+		if name, isServer := strings.CutPrefix(key, "server "); isServer && places[name] == (hcl.Range{}) {
+			l.add(warning(block.DefRange, "Unknown server", fmt.Sprintf("There is no server %q any more that this could change.", name)))
+		}
 	}
 }
 
@@ -54,6 +68,13 @@ func (l *loader) decodeServer(block *hcl.Block) *Server {
 	if l.defaults != nil {
 		read = read.over(l.readLayer(l.defaults.Body, l.defaults.DefRange, ctx))
 	}
+	if block := l.changed["server "+name]; block != nil {
+		read = l.readLayer(block.Body, block.DefRange, ctx).over(read)
+	}
+	active, problems := l.activeModel(read.server, name)
+	if active != nil {
+		read = active.layer(l, ctx).over(read)
+	}
 	var b serverBlocks
 	l.decode(l.sections.server, read.server, &b.Server, owner)
 	l.decode(l.sections.backup, read.backup.settings, &b.Backup, "backup of "+owner)
@@ -72,10 +93,11 @@ func (l *loader) decodeServer(block *hcl.Block) *Server {
 		LastBackupMaximumAge:  l.interval(read.server, "last_backup_maximum_age", b.Server.LastBackupMaximumAge),
 		LastWALMaximumAge:     l.interval(read.server, "last_wal_maximum_age", b.Server.LastWALMaximumAge),
 		LastBackupMinimumSize: b.Server.LastBackupMinimumSize,
-		Retention:             l.retention(read.retention, b.Retention),
-		Recovery:              l.recovery(read.recovery, b.Recovery),
-		Hooks:                 read.hooks,
-		DefRange:              block.DefRange,
+		PrimaryConninfo:       schema.Secret(b.Server.PrimaryConninfo), PrimaryCheckpointTimeout: b.Server.PrimaryCheckpoint,
+		Retention: l.retention(read.retention, b.Retention),
+		Recovery:  l.recovery(read.recovery, b.Recovery),
+		Hooks:     read.hooks,
+		DefRange:  block.DefRange,
 	}
 	if b.WAL.Archive == nil {
 		archive := read.wal.source == nil
@@ -83,7 +105,13 @@ func (l *loader) decodeServer(block *hcl.Block) *Server {
 	}
 	s.Backup, s.WAL = l.pipelines(read, b, block.DefRange, ctx)
 	b.Retention.Policy = s.Retention.Policy.String()
-	b.Server.Cluster = s.Cluster
+	b.Server.Cluster, s.Problems = s.Cluster, problems
+	if active != nil {
+		s.ActiveModel = active.name
+	}
+	if l.classic != nil {
+		s.ActiveModel = l.classic.ActiveModels[name]
+	}
 	s.blocks, s.read, s.files = b, read, l.config.files
 	return s
 }
@@ -96,7 +124,7 @@ func (l *loader) checkConnections(s *settings, b *serverBlock) {
 	b.WALStreamingConninfo = cmp.Or(b.WALStreamingConninfo, b.StreamingConninfo)
 	for name, conninfo := range map[string]string{
 		"conninfo": b.Conninfo, "streaming_conninfo": b.StreamingConninfo,
-		"wal_conninfo": b.WALConninfo, "wal_streaming_conninfo": b.WALStreamingConninfo,
+		"wal_conninfo": b.WALConninfo, "wal_streaming_conninfo": b.WALStreamingConninfo, "primary_conninfo": b.PrimaryConninfo,
 	} {
 		v, given := s.attributes[name]
 		if !given || v.broken {
@@ -116,6 +144,10 @@ func (l *loader) fillDirectories(s *settings, b *serverBlock, name string) {
 	for attribute, field := range b.subdirectories() {
 		*field.path = l.absolute(s, attribute, cmp.Or(*field.path, filepath.Join(b.BackupDirectory, field.fallback)))
 	}
+	if b.XlogDBDirectory != "" {
+		b.XlogDBDirectory = l.absolute(s, "xlogdb_directory", b.XlogDBDirectory)
+	}
+	b.XlogDBDirectory = cmp.Or(b.XlogDBDirectory, b.WALsDirectory)
 }
 
 type subdirectory struct {
@@ -136,7 +168,7 @@ func (b *serverBlock) subdirectories() map[string]subdirectory {
 func (b *serverBlock) directories() Directories {
 	return Directories{
 		Backup: b.BackupDirectory, Basebackups: b.BasebackupsDirectory, WALs: b.WALsDirectory,
-		IncomingWALs: b.IncomingWALsDirectory, StreamingWALs: b.StreamingWALDirectory, Errors: b.ErrorsDirectory,
+		IncomingWALs: b.IncomingWALsDirectory, StreamingWALs: b.StreamingWALDirectory, XlogDB: b.XlogDBDirectory, Errors: b.ErrorsDirectory,
 	}
 }
 
@@ -175,11 +207,15 @@ func (l *loader) pipelines(read layer, b serverBlocks, where hcl.Range, ctx *hcl
 	if b.Backup.Jobs < 1 || b.Backup.Jobs > maxJobs {
 		l.add(mistake(read.backup.settings.place("jobs"), "Wrong value", fmt.Sprintf(`"jobs" must be from 1 to %d.`, maxJobs)))
 	}
+	if b.Backup.RetryTimes < 0 {
+		l.add(mistake(read.backup.settings.place("retry_times"), "Wrong value", `"retry_times" must be 0 or more.`))
+	}
 	if b.Backup.Layout != "" {
 		l.choice(read.backup.settings, "layout", b.Backup.Layout, layouts())
 	}
 	backup := BackupPipeline{
 		Transforms: read.backup.transforms, Sinks: l.sinks(read.backup, where, ctx), Jobs: b.Backup.Jobs, Layout: b.Backup.Layout,
+		RetryTimes: b.Backup.RetryTimes, RetrySleep: b.Backup.RetrySleep,
 		Source: absentStage(kindSource, "pgbasebackup", where, ctx),
 	}
 	if read.backup.source != nil {
@@ -219,17 +255,22 @@ func (l *loader) sinks(p pipeline, where hcl.Range, ctx *hcl.EvalContext) []Stag
 // they are written: what is behind symbolic links is not looked at.
 func (l *loader) checkDirectories() {
 	type user struct {
-		what  string
-		where hcl.Range
+		server *Server
+		what   string
+		where  hcl.Range
 	}
 	users := map[string]user{}
 	for _, s := range l.config.Servers {
 		claim := func(attribute, path string) bool {
-			u := user{fmt.Sprintf("%s of server %q", attribute, s.Name), s.read.server.place(attribute)}
+			u := user{s, fmt.Sprintf("%s of server %q", attribute, s.Name), s.read.server.place(attribute)}
 			first, taken := users[path]
 			if taken {
 				detail := fmt.Sprintf("%s is %s and also %s (%s). Every directory has one purpose.", path, u.what, first.what, position(first.where))
-				l.add(mistake(u.where, "Shared directory", detail))
+				if d := mistake(u.where, "Shared directory", detail); l.classic != nil && first.server == s {
+					s.Problems = append(s.Problems, d)
+				} else {
+					l.add(d)
+				}
 				return false
 			}
 			users[path] = u

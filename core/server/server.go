@@ -39,7 +39,7 @@ type Server struct {
 func Open(loaded *config.Config, s *config.Server, engine *pipeline.Engine, logger hclog.Logger) (*Server, error) {
 	c, err := catalogue.Open(catalogue.Layout{
 		Name: s.Name, BackupDirectory: s.Directories.Backup, BasebackupsDirectory: s.Directories.Basebackups,
-		WALsDirectory: s.Directories.WALs, IncomingDirectory: s.Directories.IncomingWALs, StreamingDirectory: s.Directories.StreamingWALs,
+		WALsDirectory: s.Directories.WALs, XlogDBDirectory: s.Directories.XlogDB, IncomingDirectory: s.Directories.IncomingWALs, StreamingDirectory: s.Directories.StreamingWALs,
 		ErrorsDirectory: s.Directories.Errors, LockDirectory: loaded.Global.LockDirectory, CustomMagic: customMagic(s.WAL.Transforms),
 	})
 	if err != nil {
