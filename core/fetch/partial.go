@@ -6,15 +6,12 @@ import (
 
 	corewal "github.com/barman-go/barman/core/wal"
 	"github.com/barman-go/barman/sdk/codec"
-	"github.com/barman-go/barman/sdk/wal"
 )
 
-// unfinished are the locations of an unfinished segment, the copy that leads
+// furthestFirst sorts the locations of an unfinished segment, the copy that leads
 // furthest first: a promoted standby delivers what it had of the old timeline,
-// which may be more or less than what was received. The received one may get its
-// final name at any moment, and is looked for under that right after.
-func (f *search) unfinished(whole, partial wal.Name) []location {
-	all := []location{{Streaming, partial}, {Streaming, whole}, {Archive, partial}, {Incoming, partial}}
+// which may be more or less than what was received.
+func (f *search) furthestFirst(all []location) []location {
 	extents := map[Place]int64{}
 	for _, l := range all {
 		extents[l.place] = max(extents[l.place], f.extent(l))

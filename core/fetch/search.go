@@ -48,18 +48,23 @@ type location struct {
 }
 
 func (f *search) run(ctx context.Context) error {
-	locations, err := f.locations()
+	finished, unfinished, err := f.locations()
 	if err != nil {
 		return err
 	}
-	for _, l := range locations {
-		found, err := f.try(ctx, l)
-		if found || err != nil {
-			return err
-		}
+	found, err := f.tryAll(ctx, finished)
+	if !found && err == nil {
+		found, err = f.tryAll(ctx, f.furthestFirst(unfinished))
+	}
+	if !found && err == nil {
+		// What was somewhere else at the first look may have been archived since.
+		found, err = f.tryAll(ctx, finished[:1])
+	}
+	if found || err != nil {
+		return err
 	}
 	if f.server.WALStoredElsewhere() {
-		for _, l := range locations {
+		for _, l := range append(finished, unfinished...) {
 			if l.place != Archive {
 				continue
 			}
@@ -77,20 +82,29 @@ func (f *search) run(ctx context.Context) error {
 	return &MissingError{Name: f.request.Name.String(), Server: f.server.Name()}
 }
 
-// locations are in the order of Python Barman, but for copies of an unfinished
-// segment. A store elsewhere is asked last, which proves as much as the second
-// look into the archive does.
-func (f *search) locations() ([]location, error) {
+// locations are where the file may be, beginning with the archive, and where an
+// unfinished segment may be, if that will do; both in the order of Python Barman.
+func (f *search) locations() (finished, unfinished []location, err error) {
 	name := f.request.Name
-	all := []location{{Archive, name}, {Incoming, name}, {Streaming, name}}
-	if f.request.Partial && name.Kind == wal.KindSegment {
-		partial, err := wal.ParseName(name.String() + partialSuffix)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, f.unfinished(name, partial)...)
+	finished = []location{{Archive, name}, {Incoming, name}, {Streaming, name}}
+	if !f.request.Partial || name.Kind != wal.KindSegment {
+		return finished, nil, nil
 	}
-	return append(all, location{Archive, name}), nil
+	partial, err := wal.ParseName(name.String() + partialSuffix)
+	// What is received may get its final name at any moment, and is looked for under
+	// that right after.
+	return finished, []location{{Streaming, partial}, {Streaming, name}, {Archive, partial}, {Incoming, partial}}, err
+}
+
+// tryAll looks at locations until one has the file.
+func (f *search) tryAll(ctx context.Context, locations []location) (found bool, err error) {
+	for _, l := range locations {
+		found, err := f.try(ctx, l)
+		if found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
 }
 
 // path is where the file of a location is on this machine.
@@ -235,7 +249,7 @@ func (f *search) byCommand() bool {
 
 // send hands on the bytes of a file in the form that was asked for.
 func (f *search) send(l location, stored io.Reader) error {
-	stored = &source{r: stored}
+	input := codec.NewInput(stored)
 	content := corewal.NewContent(l.name)
 	f.out.size = func() int64 {
 		if size := int64(content.Header.SegmentSize); size > 0 && f.request.plain() {
@@ -247,7 +261,7 @@ func (f *search) send(l location, stored io.Reader) error {
 	if err != nil {
 		return err
 	}
-	codecName, err := copyDecoded(content, out, stored)
+	codecName, err := copyDecoded(content, out, input)
 	if err == nil {
 		err = content.Finish()
 	}
@@ -258,7 +272,7 @@ func (f *search) send(l location, stored io.Reader) error {
 		err = out.Close()
 	}
 	if err != nil {
-		return f.sendError(l, stored.(*source), err)
+		return f.sendError(l, input, err)
 	}
 	f.result = Result{Name: l.name.String(), Place: l.place, SegmentSize: content.Header.SegmentSize}
 	return nil
@@ -302,32 +316,17 @@ func copyDecoded(content *corewal.Content, out *form, stored io.Reader) (codecNa
 
 // sendError gives the failure to send a file its kind: the failure of whoever was
 // to get it or to deliver it, else damage.
-func (f *search) sendError(l location, from *source, err error) error {
+func (f *search) sendError(l location, from *codec.Input, err error) error {
 	var output *outputError
 	switch {
 	case errors.As(err, &output):
 		return output.error
-	case from.failed != nil:
-		return from.failed
+	case from.Err() != nil:
+		return from.Err()
 	case l.place != Archive && errors.Is(err, io.ErrUnexpectedEOF):
 		return sdk.Errorf(sdk.Unavailable, "%s: it is still being written: %w", l.place.where(), err)
 	}
 	return sdk.Errorf(sdk.Corrupt, "%s: %w", l.place.where(), err)
-}
-
-// source remembers the errors of a reader, apart from those of the
-// decompression on top of it.
-type source struct {
-	r      io.Reader
-	failed error
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF {
-		s.failed = err
-	}
-	return n, err
 }
 
 // form is how the bytes leave: as they are stored, plain, or compressed.

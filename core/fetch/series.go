@@ -83,11 +83,11 @@ type presence struct {
 
 // segmentSize reads the size of the requested segment; 0 if it does not tell.
 func (p *presence) segmentSize() (wal.SegmentSize, error) {
-	locations, err := p.locations()
+	finished, unfinished, err := p.locations()
 	if err != nil {
 		return 0, err
 	}
-	for _, l := range locations {
+	for _, l := range append(finished, unfinished...) {
 		file, _, err := openFile(p.path(l))
 		if err != nil || file == nil {
 			continue
@@ -119,10 +119,12 @@ func headerSize(name wal.Name, file io.Reader) wal.SegmentSize {
 // has tells whether a file is at one of its locations.
 func (p *presence) has(ctx context.Context, name wal.Name) (bool, error) {
 	p.request.Name = name
-	locations, err := p.locations()
+	finished, unfinished, err := p.locations()
 	if err != nil {
 		return false, err
 	}
+	// The archive again: what was somewhere else before may have got there.
+	locations := append(append(finished, unfinished...), finished[0])
 	for _, l := range locations {
 		info, err := os.Lstat(p.path(l))
 		switch {

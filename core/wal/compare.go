@@ -112,8 +112,8 @@ func (r *run) read(ctx context.Context, files []*file, sink int, found map[*file
 
 // liken compares decompressed bytes. What cannot be decompressed is different.
 func liken(stored, delivered io.Reader) (likeness, error) {
-	a := &source{r: stored}
-	b := &source{r: delivered}
+	a := codec.NewInput(stored)
+	b := codec.NewInput(delivered)
 	left, _, err := codec.Decoded(a)
 	if err == nil {
 		defer left.Close()
@@ -123,16 +123,16 @@ func liken(stored, delivered io.Reader) (likeness, error) {
 			return likenBytes(left, right, a, b)
 		}
 	}
-	return different, errors.Join(a.failed, b.failed)
+	return different, errors.Join(a.Err(), b.Err())
 }
 
-func likenBytes(left, right io.Reader, a, b *source) (likeness, error) {
+func likenBytes(left, right io.Reader, a, b *codec.Input) (likeness, error) {
 	const piece = 64 << 10
 	x, y := make([]byte, piece), make([]byte, piece)
 	for first := true; ; first = false {
 		n, errX := io.ReadFull(left, x)
 		m, errY := io.ReadFull(right, y)
-		if err := errors.Join(a.failed, b.failed); err != nil {
+		if err := errors.Join(a.Err(), b.Err()); err != nil {
 			return 0, err
 		}
 		switch {
@@ -149,21 +149,6 @@ func likenBytes(left, right io.Reader, a, b *source) (likeness, error) {
 // ended tells the end of a stream as io.ReadFull reports it. A compressed
 // stream that is cut off looks the same, but then it is shorter, too.
 func ended(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
-
-// source remembers the errors of a reader, apart from those of the
-// decompression on top of it.
-type source struct {
-	r      io.Reader
-	failed error
-}
-
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if err != nil && err != io.EOF {
-		s.failed = err
-	}
-	return n, err
-}
 
 // noteStored finds out how a file is stored in the first sink, for xlog.db.
 func (r *run) noteStored(ctx context.Context, f *file) error {

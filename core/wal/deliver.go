@@ -267,15 +267,15 @@ func beginsLike(a, b io.ReaderAt, size int64) (bool, error) {
 // plainSum is the checksum of what a file holds decompressed, nil if it cannot
 // be decompressed to its end.
 func plainSum(r io.Reader) ([]byte, error) {
-	read := &source{r: r}
+	read := codec.NewInput(r)
 	plain, _, err := codec.Decoded(read)
 	if err != nil {
-		return nil, read.failed
+		return nil, read.Err()
 	}
 	defer plain.Close()
 	sum, err := sumOf(sha256.New(), io.LimitReader(plain, delivery.MaxSize))
 	if err != nil {
-		return nil, read.failed
+		return nil, read.Err()
 	}
 	return sum, nil
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/serve"
 )
 
@@ -38,7 +39,7 @@ type filter struct {
 
 // encodeCustom compresses with the user's command. What that does not read to
 // the end, or begins otherwise than it should, could not be decompressed again.
-func (c *Compressor) encodeCustom(ctx context.Context, dst io.Writer, src *input) error {
+func (c *Compressor) encodeCustom(ctx context.Context, dst io.Writer, src *codec.Input) error {
 	out := &beginning{w: dst, want: c.magic}
 	in, err := c.compression.run(ctx, out, src)
 	switch {
@@ -163,10 +164,10 @@ func (f filter) verdict(failed error, message *tail) error {
 
 // supply writes src to a pipe and closes that.
 func supply(pipe *os.File, src io.Reader) intake {
-	in := &input{r: src}
+	in := codec.NewInput(src)
 	n, err := io.Copy(pipe, in)
 	closed := pipe.Close()
-	return intake{complete: err == nil && closed == nil, empty: n == 0 && err == nil, err: in.err}
+	return intake{complete: err == nil && closed == nil, empty: n == 0 && err == nil, err: in.Err()}
 }
 
 // pending returns how many bytes of a pipe nobody has read.

@@ -100,12 +100,12 @@ func (c *Compressor) Suffix() string { return codec.Suffix(c.codec) }
 // that Decode would mistake for a compressed one by its first bytes or its
 // name: that is put into zstd frames, so that Decode gives back what it was.
 func (c *Compressor) Encode(ctx context.Context, o sdk.Object, dst io.Writer, src io.Reader) error {
-	in := &input{r: src}
+	in := codec.NewInput(src)
 	err := c.encode(ctx, o, dst, in)
 	return c.outcome(ctx, "compress", o, in, err)
 }
 
-func (c *Compressor) encode(ctx context.Context, o sdk.Object, dst io.Writer, src *input) error {
+func (c *Compressor) encode(ctx context.Context, o sdk.Object, dst io.Writer, src *codec.Input) error {
 	if c.codec == codec.Custom {
 		return c.encodeCustom(ctx, dst, src)
 	}
@@ -113,7 +113,7 @@ func (c *Compressor) encode(ctx context.Context, o sdk.Object, dst io.Writer, sr
 	return l.close(c.encodeChunks(l, o, src))
 }
 
-func (c *Compressor) encodeChunks(l *line, o sdk.Object, src *input) error {
+func (c *Compressor) encodeChunks(l *line, o sdk.Object, src *codec.Input) error {
 	var carry []byte
 	encode := c.encodeSlot
 	for first := true; ; first = false {
@@ -171,7 +171,7 @@ func copySlot(_ *worker, s *slot, _ place) error {
 // Decode decompresses src, or passes it through when it is not compressed.
 // Damaged and incomplete data is an error of kind Corrupt.
 func (c *Compressor) Decode(ctx context.Context, o sdk.Object, dst io.Writer, src io.Reader) error {
-	in := &input{r: src}
+	in := codec.NewInput(src)
 	r := c.readers.Get().(*bufio.Reader)
 	r.Reset(in)
 	defer func() {
@@ -303,32 +303,17 @@ func corruptf(format string, args ...any) error {
 
 // outcome turns what ended a call into its error: a failed read or write as it
 // is, everything else that can go wrong while decompressing as Corrupt.
-func (c *Compressor) outcome(ctx context.Context, verb string, o sdk.Object, in *input, err error) error {
+func (c *Compressor) outcome(ctx context.Context, verb string, o sdk.Object, in *codec.Input, err error) error {
 	var damage *corruption
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return sdk.Errorf(sdk.Cancelled, "%s %s: %w", verb, o.Name, context.Cause(ctx))
-	case in.err != nil:
-		return fmt.Errorf("%s %s: %w", verb, o.Name, in.err)
+	case in.Err() != nil:
+		return fmt.Errorf("%s %s: %w", verb, o.Name, in.Err())
 	case errors.As(err, &damage):
 		return sdk.Errorf(sdk.Corrupt, "%s %s: %w; restore it from another copy", verb, o.Name, err)
 	}
 	return fmt.Errorf("%s %s: %w", verb, o.Name, err)
-}
-
-// input remembers the error that ended a source, so that it is not taken for
-// damage of the data that a decompressor then finds incomplete.
-type input struct {
-	r   io.Reader
-	err error
-}
-
-func (i *input) Read(p []byte) (int, error) {
-	n, err := i.r.Read(p)
-	if err != nil && err != io.EOF {
-		i.err = err
-	}
-	return n, err
 }
