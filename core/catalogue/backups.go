@@ -103,6 +103,9 @@ func (s *Server) Get(id BackupID) (*Backup, error) {
 		return nil, s.errorf(kindOf(err), "backup %s: %w", id, err)
 	}
 	b, err := parseInfo(content)
+	if unknown := new(unknownFieldError); errors.As(err, &unknown) {
+		return nil, s.errorf(sdk.Corrupt, "backup %s: %s, %w; use the version that wrote it, or a newer barman", id, path, err)
+	}
 	if err != nil {
 		return nil, s.errorf(sdk.Corrupt, "backup %s: %s, %w; put a copy from before the damage in its place, or correct that line", id, path, err)
 	}

@@ -60,7 +60,14 @@ func firstUnknown(lines map[string]infoLine) error {
 		return nil
 	}
 	keys := slices.SortedFunc(maps.Keys(lines), func(a, b string) int { return lines[a].number - lines[b].number })
-	return &lineError{lines[keys[0]].number, fmt.Errorf("unknown field %q: the file is damaged, or was written by a newer version of Barman", clip(keys[0]))}
+	return &lineError{lines[keys[0]].number, &unknownFieldError{keys[0]}}
+}
+
+// unknownFieldError tells of a field that no release has that this program knows.
+type unknownFieldError struct{ field string }
+
+func (e *unknownFieldError) Error() string {
+	return fmt.Sprintf("unknown field %q: a newer version of Barman wrote it, or the file is damaged", clip(e.field))
 }
 
 type infoLine struct {

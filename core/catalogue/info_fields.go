@@ -88,11 +88,14 @@ func textField(key string, at func(*Backup) *string) infoField {
 		}}
 }
 
+// maxBytes is more than anybody stores, and leaves room for sums.
+const maxBytes = 1 << 60
+
 func intField(key string, at func(*Backup) **int64) infoField {
 	return infoField{key: key,
 		parse: func(b *Backup, value string) error {
 			n, err := strconv.ParseInt(value, 10, 64)
-			if err != nil || n < 0 {
+			if err != nil || n < 0 || n > maxBytes {
 				return fmt.Errorf("%q is not a number of bytes", clip(value))
 			}
 			*at(b) = &n
@@ -103,7 +106,7 @@ func intField(key string, at func(*Backup) **int64) infoField {
 			if n == nil {
 				return nullText, nil
 			}
-			if *n < 0 {
+			if *n < 0 || *n > maxBytes {
 				return "", fmt.Errorf("%d is not a number of bytes", *n)
 			}
 			return strconv.FormatInt(*n, 10), nil

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -56,26 +57,76 @@ func ReleasedWAL(b *Backup, remaining []Remaining, byPolicy bool) Release {
 			return Release{Reason: "backup " + string(other.ID) + " is older and needs it"}
 		}
 	}
-	until := b // its own WAL stays: the server may go on from there
-	if next != nil {
-		until = next
+	if next == nil {
+		next = b // its own WAL stays: the server may go on from there
 	}
-	if !isSegmentName(until.BeginWAL) {
-		return Release{Reason: "it is not known where the WAL of backup " + string(until.ID) + " begins"}
+	return releasedBefore(next, remaining)
+}
+
+// UnneededWAL decides what WAL is of no use to anybody because it is older than
+// the first backup: the server may have delivered it long before that was taken.
+// backups are all there are, in ascending order of their IDs.
+func UnneededWAL(backups []Remaining) Release {
+	for _, b := range backups {
+		if b.State.CopyDone() {
+			return releasedBefore(b.Backup, backups)
+		}
 	}
-	r := Release{until: segmentOf(until.BeginWAL), timelines: map[wal.Timeline]bool{}}
-	for _, other := range remaining {
-		if other.State == StateFailed || other.Timeline == 0 {
+	return Release{Reason: "there is no complete backup"}
+}
+
+// releasedBefore releases the WAL before a backup, but for what the other ones
+// may need.
+func releasedBefore(first *Backup, others []Remaining) Release {
+	if reason := first.doubtfulBegin(); reason != "" {
+		return Release{Reason: reason}
+	}
+	r := Release{until: segmentOf(first.BeginWAL), timelines: map[wal.Timeline]bool{}}
+	for _, other := range others {
+		if other.State == StateFailed || other.ID == first.ID {
 			continue
 		}
-		if other.Timeline != until.Timeline && !(other.ID < b.ID && other.Keep == KeepStandalone) {
+		alone := other.ID < first.ID && other.Keep == KeepStandalone
+		if other.Timeline != 0 && other.Timeline != first.Timeline && !alone {
 			r.timelines[other.Timeline] = true
 		}
-		if isSegmentName(other.BeginWAL) && isSegmentName(other.EndWAL) {
+		if !isSegmentName(other.BeginWAL) {
+			continue
+		}
+		if !alone { // whatever the order of their IDs
+			r.until = min(r.until, segmentOf(other.BeginWAL))
+		}
+		if isSegmentName(other.EndWAL) {
 			r.ranges = append(r.ranges, walRange{segmentOf(other.BeginWAL), segmentOf(other.EndWAL)})
 		}
 	}
 	return r
+}
+
+// doubtfulBegin tells what speaks against releasing the WAL before a backup:
+// backup.info may have been edited by hand, and WAL that was deleted does not come
+// back. It is empty if all that is known of the begin agrees.
+func (b *Backup) doubtfulBegin() string {
+	if !isSegmentName(b.BeginWAL) {
+		return fmt.Sprintf("it is not known where the WAL of backup %s begins", b.ID)
+	}
+	begin, err := b.BeginSegment()
+	if err == nil && b.State.CopyDone() {
+		_, err = b.Segments()
+	}
+	switch {
+	case err != nil:
+		return fmt.Sprintf("where the WAL of backup %s begins is in doubt: %v", b.ID, err)
+	case b.Timeline != 0 && b.Timeline != begin.Timeline:
+		return fmt.Sprintf("where the WAL of backup %s begins is in doubt: its timeline is %d and begin_wal %s", b.ID, b.Timeline, b.BeginWAL)
+	case b.BeginLSN != 0:
+		// On a boundary either segment may be meant.
+		at := wal.SegmentAt(begin.Timeline, b.BeginLSN, b.segmentSize())
+		if at.Number != begin.Number && at.Number != begin.Number+1 {
+			return fmt.Sprintf("where the WAL of backup %s begins is in doubt: begin_xlog is %s and begin_wal %s", b.ID, b.BeginLSN, b.BeginWAL)
+		}
+	}
+	return ""
 }
 
 func isSegmentName(text string) bool {
@@ -184,14 +235,14 @@ func (s *Server) remove(id BackupID) error {
 	}
 	for _, name := range names {
 		// As long as it is listed, the note says that it is being deleted.
-		if name == infoName || name == annotationsName {
+		if name == infoName || name == annotationsName || name == withdrawnName {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(directory, name)); err != nil {
 			return err
 		}
 	}
-	for _, path := range []string{filepath.Join(directory, infoName), s.metaInfoPath(id)} {
+	for _, path := range s.infoPaths(id) {
 		if found, err := exists(path); err != nil || !found {
 			if err != nil {
 				return err
@@ -202,13 +253,25 @@ func (s *Server) remove(id BackupID) error {
 			return err
 		}
 	}
+	// From here on it is a remnant.
+	if err := os.RemoveAll(directory); err != nil {
+		return err
+	}
+	if found, err := exists(s.layout.BasebackupsDirectory); err == nil && found {
+		if err := durable.SyncDirectory(s.layout.BasebackupsDirectory); err != nil {
+			return err
+		}
+	}
 	for _, name := range []Annotation{AnnotationKeep, AnnotationDelete} {
 		if err := s.RemoveAnnotation(id, name); err != nil {
 			return err
 		}
 	}
-	if err := os.RemoveAll(directory); err != nil {
-		return err
-	}
-	return durable.SyncDirectory(s.layout.BasebackupsDirectory)
+	return nil
+}
+
+// infoPaths are where a backup's backup.info may be: where releases before 3.13
+// write it, and where later ones do.
+func (s *Server) infoPaths(id BackupID) [2]string {
+	return [2]string{filepath.Join(s.Directory(id), infoName), s.metaInfoPath(id)}
 }

@@ -30,6 +30,10 @@ func TestOnlyWALThatNobodyNeedsIsReleased(t *testing.T) {
 		r.Keep = keep
 		return r
 	}
+	edited := func(r Remaining, edit func(*Backup)) Remaining {
+		edit(r.Backup)
+		return r
+	}
 	without := func(b *Backup) *Backup {
 		b.BeginWAL, b.EndWAL, b.Timeline = "", "", 0
 		return b
@@ -59,7 +63,16 @@ func TestOnlyWALThatNobodyNeedsIsReleased(t *testing.T) {
 		{"one that follows one kept with all WAL", taken(2, 4, 1, StateDone), []Remaining{kept(d(1, 2, 1), KeepFull), d(3, 7, 1)}, true, "", "older and needs it"},
 		{"one whose successor is on another timeline", taken(1, 1, 1, StateDone), []Remaining{d(2, 7, 2)}, false,
 			"1:1 1:2 1:3 1:4 1:5 1:6 1:7 1:8 1:9 2:6 1:3.00000028.backup 1:5.00000028.backup 1:2.partial", ""},
-		{"one beside a later one on its timeline", taken(1, 1, 1, StateDone), []Remaining{d(2, 7, 2), d(3, 5, 1)}, false, "2:6", ""},
+		{"one beside a later one on its timeline, which leads to the other", taken(1, 1, 1, StateDone), []Remaining{d(2, 7, 2), d(3, 5, 1)}, false, "", ""},
+		{"one before others in another order", taken(1, 1, 1, StateDone), []Remaining{d(2, 7, 1), d(3, 4, 1)}, false, "1:1 1:2 1:3 1:3.00000028.backup 1:2.partial", ""},
+		{"one before a copy that is under way", taken(2, 4, 1, StateDone), []Remaining{{Backup: taken(1, 2, 1, StateSyncing)}, d(3, 7, 1)}, false, "1:1", ""},
+		{"one before another whose end comes before its begin", taken(1, 1, 1, StateDone), []Remaining{edited(d(2, 4, 1), func(b *Backup) { b.BeginWAL = "0000000100000000000000FF" })}, false,
+			"", "is in doubt"},
+		{"one before another of no possible segment", taken(1, 1, 1, StateDone), []Remaining{edited(d(2, 4, 1), func(b *Backup) { b.BeginWAL, b.EndWAL = "FFFFFFFFFFFFFFFFFFFFFFFF", "FFFFFFFFFFFFFFFFFFFFFFFF" })},
+			false, "", "is in doubt"},
+		{"one before another that names two timelines", taken(1, 1, 1, StateDone), []Remaining{edited(d(2, 4, 1), func(b *Backup) { b.Timeline = 7 })}, false, "", "is in doubt"},
+		{"one before another that names two begins", taken(1, 1, 1, StateDone), []Remaining{edited(d(2, 4, 1), func(b *Backup) { b.BeginLSN = 0x2000028 })}, false, "", "is in doubt"},
+		{"one before another that names its begin twice", taken(1, 1, 1, StateDone), []Remaining{edited(d(2, 3, 1), func(b *Backup) { b.BeginLSN = 0x3000028 })}, false, "1:1 1:2 1:2.partial", ""},
 		{"one before a standalone one on another timeline, by policy", taken(2, 4, 1, StateDone), []Remaining{kept(d(1, 2, 1), KeepStandalone), d(3, 8, 2)}, true,
 			"1:1 1:4 1:5 1:6 1:7 1:8 1:9 2:6 2:7 1:5.00000028.backup", ""},
 	}
@@ -79,6 +92,31 @@ func TestOnlyWALThatNobodyNeedsIsReleased(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestOnlyWALBeforeTheFirstBackupIsUnneeded(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		backups []Remaining
+		gone    int // segments from the first on
+	}{
+		{"no backup", nil, 0},
+		{"one that failed", []Remaining{{Backup: taken(1, 3, 1, StateFailed)}}, 0},
+		{"one that is under way", []Remaining{{Backup: taken(1, 3, 1, StateStarted)}}, 0},
+		{"two", []Remaining{{Backup: taken(1, 3, 1, StateDone)}, {Backup: taken(2, 5, 1, StateDone)}}, 2},
+		{"one that waits", []Remaining{{Backup: taken(1, 3, 1, StateWaitingForWALs)}}, 2},
+		{"one that is under way before", []Remaining{{Backup: taken(1, 2, 1, StateSyncing)}, {Backup: taken(2, 5, 1, StateDone)}}, 1},
+	} {
+		r := UnneededWAL(test.backups)
+		for n := 1; n < 9; n++ {
+			if r.Includes(walName(t, long(fmt.Sprintf("1:%d", n)))) != (n <= test.gone) {
+				t.Errorf("%s: segment %d", test.name, n)
+			}
+		}
+		if r.Includes(walName(t, "00000002.history")) {
+			t.Errorf("%s: a history", test.name)
+		}
 	}
 }
 

@@ -27,6 +27,10 @@ type WALRecord struct {
 	Encryption  string
 }
 
+// maxWALSize is more than a segment of the largest size takes, however it is
+// stored, and leaves room for the sum of all of them.
+const maxWALSize = 1 << 36
+
 // maxRecordSize bounds a line. The longest name has 40 characters.
 const maxRecordSize = 4096
 
@@ -49,7 +53,7 @@ func parseRecord(line string) (WALRecord, error) {
 		return WALRecord{}, err
 	}
 	size, err := strconv.ParseInt(columns[1], 10, 64)
-	if err != nil || size < 0 {
+	if err != nil || size < 0 || size > maxWALSize {
 		return WALRecord{}, fmt.Errorf("%q is not a size", clip(columns[1]))
 	}
 	seconds, err := strconv.ParseFloat(columns[2], 64)
@@ -83,7 +87,7 @@ func validAlgorithm(s string) bool {
 // format renders the record as a line. With four columns the encryption is left
 // out: programs that know four find it by the file's content if at all.
 func (r WALRecord) format(columns int) (string, error) {
-	if r.Name.Kind == 0 || r.Size < 0 || !validAlgorithm(r.Compression) || !validAlgorithm(r.Encryption) {
+	if r.Name.Kind == 0 || r.Size < 0 || r.Size > maxWALSize || !validAlgorithm(r.Compression) || !validAlgorithm(r.Encryption) {
 		return "", fmt.Errorf("WAL file %q of %d bytes (compression %q, encryption %q) cannot be recorded", r.Name, r.Size, clip(r.Compression), clip(r.Encryption))
 	}
 	orNull := func(s string) string {

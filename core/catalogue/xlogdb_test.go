@@ -197,6 +197,17 @@ func TestDamagedLinesDoNotHideTheOthers(t *testing.T) {
 	}
 }
 
+func TestImpossibleFiguresAreDamage(t *testing.T) {
+	for _, line := range []string{
+		"000000010000000000000001\t-1\t1.0\tNone", "000000010000000000000001\t9223372036854775807\t1.0\tNone", "000000010000000000000001\t99999999999999999999\t1.0\tNone",
+		"000000010000000000000001\t1\t1e300\tNone", "000000010000000000000001\t1\tNaN\tNone", "000000010000000000000001\t1.5\t1.0\tNone",
+	} {
+		if r, err := parseRecord(line); err == nil {
+			t.Errorf("%q is read as %+v", line, r)
+		}
+	}
+}
+
 func TestParallelAppendsLoseNothing(t *testing.T) {
 	s := newServer(t)
 	var group sync.WaitGroup
