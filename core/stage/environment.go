@@ -9,14 +9,18 @@ import (
 var everyone = []string{"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR"}
 
 // A plugin that talks to something sees what its libraries read for that:
-// variables with these prefixes, by kind and, for sinks, by name.
+// variables with these prefixes, by kind and, for sinks, by name. The scripts of
+// the hook "script" are the user's own and see all that barman sees, as those of
+// Barman in Python do: what credentials they need, only they know.
 var prefixes = map[string][]string{
 	"source":     {"PG", "SSL_CERT_", "KRB5", "SSH_AUTH_SOCK"},
 	"sink":       {"SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"},
 	"sink s3":    {"AWS_"},
 	"sink azure": {"AZURE_"},
 	"sink gcs":   {"GOOGLE_", "CLOUDSDK_"},
-	"hook":       {"BARMAN_"},
+
+	"hook":        {"BARMAN_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"},
+	"hook script": {""},
 }
 
 // The garbage collectors of a pipeline's processes together stay below what a
@@ -39,12 +43,15 @@ func environment(p Plugin) []string {
 	wanted := append(append([]string(nil), prefixes[p.Kind]...), prefixes[p.Kind+" "+p.Name]...)
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if visible(name, wanted) {
+		if visible(name, wanted) && !limits(name) {
 			env = append(env, entry)
 		}
 	}
 	return env
 }
+
+// limits tells of the variables that memoryLimits sets.
+func limits(name string) bool { return name == "GOMEMLIMIT" || name == "GOGC" }
 
 func visible(name string, wanted []string) bool {
 	for _, exact := range everyone {

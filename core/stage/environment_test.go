@@ -42,7 +42,9 @@ func TestAPluginSeesOnlyWhatItsKindNeeds(t *testing.T) {
 		"sink s3":             {"AWS_SECRET_ACCESS_KEY", "HTTPS_PROXY"},
 		"sink azure":          {"AZURE_STORAGE_KEY", "HTTPS_PROXY"},
 		"sink gcs":            {"GOOGLE_APPLICATION_CREDENTIALS", "HTTPS_PROXY"},
-		"hook script":         {"BARMAN_BACKUP_ID"},
+		"hook acme":           {"BARMAN_BACKUP_ID", "HTTPS_PROXY"},
+		"hook script": {"AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "PGPASSWORD", "PGPASSFILE", "BARMAN_BACKUP_ID",
+			"HTTPS_PROXY", "SSH_AUTH_SOCK", "LD_PRELOAD", "GODEBUG", "VAULT_TOKEN", "PATHOLOGICAL"},
 	} {
 		kind, name, _ := strings.Cut(label, " ")
 		var got []string
@@ -67,7 +69,9 @@ func TestAPluginSeesOnlyWhatItsKindNeeds(t *testing.T) {
 
 func TestEveryPluginIsToldOfTheMemoryLimitOnce(t *testing.T) {
 	onlyEnvironment(t, "GOMEMLIMIT", "GOGC")
-	if diff := cmp.Diff(memoryLimits("sink"), environment(Plugin{Kind: "sink", Name: "s3"})); diff != "" {
-		t.Error(diff)
+	for _, p := range []Plugin{{Kind: "sink", Name: "s3"}, {Kind: "hook", Name: "script"}} {
+		if diff := cmp.Diff(memoryLimits(p.Kind), environment(p)); diff != "" {
+			t.Errorf("%+v: %s", p, diff)
+		}
 	}
 }

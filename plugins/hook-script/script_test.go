@@ -56,7 +56,7 @@ func script(t *testing.T, text string) string {
 }
 
 func TestAPlainScriptNeverStopsTheOperation(t *testing.T) {
-	for _, command := range []string{"exit 0", "exit 1", "exit 62", "exit 63", "kill -9 $$", "/there/is/no/such/script"} {
+	for _, command := range []string{"exit 0", "exit 1", "exit 62", "exit 63", "kill -9 $$", "/there/is/no/such/script", "/dev/null"} {
 		f := newFixture(t, Config{Script: command})
 		if err := f.Notify(f.ctx, event); err != nil {
 			t.Errorf("%s: %v", command, err)
