@@ -2,7 +2,6 @@ package test
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,7 +61,7 @@ func TestDebiansClientFetchesFromOurServer(t *testing.T) {
 	t.Parallel()
 	s, names := archivedSegments(t, 6)
 	r := newRestorer(t, s)
-	const debians = "/usr/bin/barman-wal-restore"
+	debians := debian(t, "barman-wal-restore")
 	config := []string{"-c", s.home.Config}
 	r.client(t, debians, names[0], config...)
 	r.client(t, debians, names[0], append(config, "-z")...)
@@ -90,14 +89,10 @@ func TestOurClientFetchesFromDebiansServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	debians := catalogue{t: t, home: s.home.Dir}.of(s.Cluster)
+	conf := debians.barmanConf()
 	bin := pgtest.Scratch(t)
-	conf := filepath.Join(bin, "barman.conf")
-	text := fmt.Sprintf("[barman]\nbarman_home = %s\nbarman_user = root\nlog_file = %s\n[main]\ndescription = x\nconninfo = host=127.0.0.1\nbackup_method = postgres\nstreaming_conninfo = host=127.0.0.1\narchiver = on\n",
-		s.home.Dir, filepath.Join(bin, "log"))
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("/usr/bin/barman", filepath.Join(bin, "barman")); err != nil {
+	if err := os.Symlink(debian(t, "barman"), filepath.Join(bin, "barman")); err != nil {
 		t.Fatal(err)
 	}
 	r := newRestorer(t, s, bin)

@@ -5,62 +5,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/barman-go/barman/test/pgtest"
 )
-
-// debian is a program of Debian's packages barman and barman-cli.
-func debian(t *testing.T, program string) string {
-	t.Helper()
-	path := filepath.Join("/usr/bin", program)
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("Barman in Python is not installed: %v: run \"make deps\"", err)
-	}
-	return path
-}
-
-// pythonBarman is a host with Debian's barman and a server "main" that it
-// archives for.
-type pythonBarman struct {
-	host   *pgtest.SSHD
-	home   string
-	config string
-}
-
-func newPythonBarman(t *testing.T) pythonBarman {
-	t.Helper()
-	debian(t, "barman")
-	self, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := pgtest.Scratch(t)
-	p := pythonBarman{home: filepath.Join(dir, "home"), config: filepath.Join(dir, "barman.conf")}
-	if err := os.Mkdir(p.home, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	content := fmt.Sprintf(`[barman]
-barman_home = %s
-barman_user = %s
-log_file = %s
-[main]
-description = Main
-conninfo = host=127.0.0.1 port=1
-streaming_conninfo = host=127.0.0.1 port=1
-backup_method = postgres
-archiver = on
-compression = gzip
-`, p.home, self.Username, filepath.Join(dir, "barman.log"))
-	if err := os.WriteFile(p.config, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p.host = pgtest.StartSSHD(t, pgtest.SSHDOptions{Env: map[string]string{"BARMAN_CONFIG_FILE": p.config}})
-	return p
-}
 
 func TestDebiansClientArchivesIntoOurBarman(t *testing.T) {
 	t.Parallel()
@@ -81,20 +31,21 @@ func TestDebiansClientArchivesIntoOurBarman(t *testing.T) {
 
 func TestOurClientArchivesIntoDebiansBarman(t *testing.T) {
 	t.Parallel()
-	python := newPythonBarman(t)
+	debians := newCatalogue(t, pgtest.Scratch(t)).with("conninfo", "host=127.0.0.1 port=1", "compression", "gzip")
+	host := pgtest.StartSSHD(t, pgtest.SSHDOptions{Env: map[string]string{"BARMAN_CONFIG_FILE": debians.barmanConf()}})
 	dir := t.TempDir()
 	send := func(name string, content []byte, options ...string) pgtest.Result {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		args := append(append([]string{"-U", python.host.User}, options...), "backup", "main", path)
+		args := append(append([]string{"-U", host.User}, options...), "backup", "main", path)
 		cmd := exec.CommandContext(t.Context(), filepath.Join(pgtest.BarmanBin(t), "barman-wal-archive"), args...)
-		cmd.Env = append(os.Environ(), "PATH="+python.host.ClientPath())
+		cmd.Env = append(os.Environ(), "PATH="+host.ClientPath())
 		return pgtest.Run(t, cmd)
 	}
 	incoming := func(name string) []byte {
-		content, err := os.ReadFile(filepath.Join(python.home, "main", "incoming", name))
+		content, err := os.ReadFile(debians.path("incoming", name))
 		if err != nil {
 			t.Error(err)
 		}
