@@ -16,11 +16,12 @@ import (
 
 type checkOptions struct {
 	nagios  bool
-	timeout time.Duration
+	timeout *time.Duration // nil leaves it to the configuration
 }
 
 func newCheckCommand(a *app) *cobra.Command {
 	var o checkOptions
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "check SERVER…",
 		Short: "Check that servers can be backed up and recovered",
@@ -28,33 +29,44 @@ func newCheckCommand(a *app) *cobra.Command {
 "all". Every check is a line; a failed one says what to do.
 
 The exit code is 1 when a check of an active server failed. With --nagios the
-output and the exit code are those of a Nagios plugin: 0 good, 2 critical.
+output and the exit code are those of a Nagios plugin: 0 good, 2 critical, which
+a mistake in the configuration is too.
 
 ` + exitCodesHelp,
 		Example:           "  barman check main\n  barman check all --nagios\n  barman -f json check main",
 		Args:              someServers,
 		ValidArgsFunction: a.completeServers,
-		RunE:              func(cmd *cobra.Command, args []string) error { return runCheck(cmd.Context(), a, o, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("check-timeout") {
+				o.timeout = &timeout
+			}
+			return runCheck(cmd.Context(), a, o, args)
+		},
 	}
 	cmd.Flags().BoolVar(&o.nagios, "nagios", false, "print in the form of a Nagios plugin")
-	durationVar(cmd.Flags(), &o.timeout, "check-timeout", "how long the checks of a server may take (default check_timeout of the configuration)")
+	durationVar(cmd.Flags(), &timeout, "check-timeout", "how long the checks of a server may take; 0 is without limit (default check_timeout of the configuration)")
 	return cmd
 }
 
 func runCheck(ctx context.Context, a *app, o checkOptions, args []string) error {
 	if err := a.warnOfConfiguration(); err != nil {
-		return err
+		if !o.nagios {
+			return err
+		}
+		a.report(err)
+		a.print().answer(misconfigured{})
+		return &failures{errs: []error{errCritical{}}, of: 1}
 	}
 	var reports []serverReport
 	err := a.forServers(ctx, args, func(ctx context.Context, configured *config.Server) error {
-		s, err := a.open(configured)
+		s, err := a.inspected(configured)
 		if err != nil {
 			return err
 		}
-		if o.timeout > 0 {
-			configured.CheckTimeout = o.timeout
+		if o.timeout != nil {
+			configured.CheckTimeout = *o.timeout
 		}
-		report := serverReport{server: s.Name(), active: configured.Active, Report: check.Server(ctx, s, time.Now())}
+		report := serverReport{server: s.Name(), title: serverTitle(configured), active: configured.Active, Report: check.Server(ctx, s, time.Now())}
 		if isInterrupted(ctx) {
 			return fmt.Errorf("check of server %s: %w", s.Name(), context.Cause(ctx))
 		}
@@ -86,23 +98,22 @@ func (errChecksFailed) exitCode() int { return exitFailed }
 
 // serverReport is the report of one server.
 type serverReport struct {
-	server string
-	active bool
+	server, title string
+	active        bool
 	check.Report
 }
 
 func (r serverReport) text(w io.Writer, s style) {
-	title := "Server " + r.server
-	if !r.active {
-		title += " (inactive)"
-	}
-	fmt.Fprintln(w, title+":")
+	fmt.Fprintln(w, r.title+":")
 	for _, row := range r.Rows {
 		state := s.good("OK")
 		if !row.OK {
 			state = s.bad("FAILED")
 		}
 		fmt.Fprintf(w, "\t%s: %s%s\n", row.Name, state, inParentheses(row.Hint))
+		for _, detail := range row.Details {
+			fmt.Fprintf(w, "\t\t%s\n", detail)
+		}
 	}
 }
 
@@ -156,6 +167,16 @@ type errCritical struct{}
 
 func (errCritical) Error() string { return "critical" }
 func (errCritical) exitCode() int { return exitNagiosCritical }
+
+// misconfigured is what a Nagios plugin says when it does not come to check
+// anything.
+type misconfigured struct{}
+
+func (misconfigured) text(w io.Writer, _ style) {
+	fmt.Fprintln(w, "BARMAN CRITICAL - Global configuration errors")
+}
+
+func (misconfigured) document() map[string]any { return map[string]any{"status": "CRITICAL"} }
 
 // exitNagiosCritical is Nagios' own: 2 is critical.
 const exitNagiosCritical = 2

@@ -40,7 +40,7 @@ The exit code is 1 when it does.
 }
 
 func runCheckWALArchive(_ context.Context, a *app, name string, timeline wal.Timeline) error {
-	s, err := a.server(name, a.catalogued)
+	s, err := a.server(name, a.enabled)
 	if err != nil || a.skipInactive(s.Config) {
 		return err
 	}

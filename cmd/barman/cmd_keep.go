@@ -60,7 +60,7 @@ func chosen(options ...bool) int {
 }
 
 func runKeep(a *app, o keepOptions, name, reference string) error {
-	s, err := a.server(name, a.catalogued)
+	s, err := a.server(name, a.enabled)
 	if err != nil {
 		return err
 	}

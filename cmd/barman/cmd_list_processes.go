@@ -29,7 +29,7 @@ by the lock that it holds.
 }
 
 func runListProcesses(a *app, name string) error {
-	s, err := a.server(name, a.catalogued)
+	s, err := a.server(name, a.enabled)
 	if err != nil || a.skipInactive(s.Config) {
 		return err
 	}

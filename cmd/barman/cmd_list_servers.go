@@ -43,8 +43,11 @@ type serverList struct {
 func (l serverList) text(w io.Writer, _ style) {
 	for _, s := range l.servers {
 		description := s.Description
-		if !s.Active {
-			description += " (inactive)"
+		switch {
+		case !s.Active:
+			description += inactiveSuffix
+		case s.Err() != nil:
+			description += disabledSuffix
 		}
 		if l.minimal || description == "" {
 			fmt.Fprintln(w, s.Name)

@@ -40,7 +40,7 @@ such as a checksum, no file of it is taken in.
 }
 
 func runPutWAL(ctx context.Context, a *app, name string, test bool) error {
-	s, err := a.server(name, a.catalogued)
+	s, err := a.server(name, a.enabled)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ func rebuildXlogDB(ctx context.Context, a *app, configured *config.Server) error
 	if a.skipInactive(configured) {
 		return nil
 	}
-	s, err := a.catalogued(configured)
+	s, err := a.enabled(configured)
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func runReplicationStatus(ctx context.Context, a *app, o replicationStatusOption
 		if a.skipInactive(configured) {
 			return nil
 		}
-		s, err := a.catalogued(configured)
+		s, err := a.enabled(configured)
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,7 @@ func runShowBackup(ctx context.Context, a *app, name, reference string) error {
 	}
 	timelines, unread := continuity.Timelines(ctx, s)
 	if len(unread) > 0 { // encrypted, perhaps: the pipeline may know
-		opened, err := a.open(s.Config)
+		opened, err := a.inspected(s.Config)
 		if err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -98,7 +97,10 @@ func boolean(b bool) string {
 func (s *serverStatus) about(c *config.Server) {
 	s.add("description", "Description", "%s", c.Description)
 	s.add("active", "Active", "%s", boolean(c.Active))
-	s.add("disabled", "Disabled", "%s", boolean(false)) // a configuration with mistakes is refused as a whole
+	s.add("disabled", "Disabled", "%s", boolean(c.Err() != nil))
+	if c.ActiveModel != "" {
+		s.add("active_model", "Active configuration model", "%s", c.ActiveModel)
+	}
 }
 
 // postgreSQL adds what PostgreSQL says; what it does not say has no row. The
@@ -116,8 +118,7 @@ func (s *serverStatus) postgreSQL(ctx context.Context, of *server.Server) error 
 
 // facts adds what PostgreSQL says of itself.
 func (s *serverStatus) facts(ctx context.Context, conn *postgres.Conn, facts postgres.Facts) error {
-	version, _, _ := strings.Cut(facts.Version, " ")
-	s.add("pg_version", "PostgreSQL version", "%s", version)
+	s.add("pg_version", "PostgreSQL version", "%s", facts.ShortVersion())
 	state := "in production"
 	if facts.InRecovery {
 		state = "in archive recovery"

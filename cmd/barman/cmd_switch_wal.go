@@ -66,7 +66,7 @@ func runSwitchWAL(ctx context.Context, a *app, o switchWALOptions, args []string
 }
 
 func (a *app) switchWAL(ctx context.Context, o switchWALOptions, configured *config.Server) error {
-	prepare := a.catalogued
+	prepare := a.enabled
 	if o.archive {
 		prepare = a.open
 	}

@@ -44,7 +44,7 @@ TASK is a name that 'barman list-processes' shows: ` + strings.Join(catalogue.Ta
 }
 
 func runTerminateProcess(ctx context.Context, a *app, name, task string) error {
-	s, err := a.server(name, a.catalogued)
+	s, err := a.server(name, a.enabled)
 	if err != nil || a.skipInactive(s.Config) {
 		return err
 	}

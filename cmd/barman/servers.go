@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/barman-go/barman/core/config"
+	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -85,6 +86,41 @@ func (a *app) forServers(ctx context.Context, args []string, work func(context.C
 		}
 	}
 	return failed.result()
+}
+
+// serverTitle is what stands above what is told of a server.
+func serverTitle(s *config.Server) string {
+	switch {
+	case !s.Active:
+		return "Server " + s.Name + inactiveSuffix
+	case s.Err() != nil:
+		return "Server " + s.Name + disabledSuffix
+	}
+	return "Server " + s.Name
+}
+
+const (
+	inactiveSuffix = " (inactive)"
+	disabledSuffix = " (WARNING: disabled)"
+)
+
+// enabled prepares a server of which only the catalogue is used, and refuses one
+// whose part of the configuration is wrong.
+func (a *app) enabled(s *config.Server) (*server.Server, error) {
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
+	return a.catalogued(s)
+}
+
+// inspected prepares a server that is only looked at, also one whose part of the
+// configuration is wrong.
+func (a *app) inspected(s *config.Server) (*server.Server, error) {
+	engine, err := a.engine()
+	if err != nil {
+		return nil, err
+	}
+	return server.Open(a.config, s, engine, a.logger())
 }
 
 // skipInactive tells whether a server is to be left alone, and says so.

@@ -50,7 +50,7 @@ func Server(ctx context.Context, s *server.Server, now time.Time) Report {
 	var remote postgres.CheckReport
 	var plugins []postgres.Check
 	var whole postgres.Check
-	group.Go(func() error { remote = postgres.CheckServer(ctx, c.request(ctx)); return nil })
+	group.Go(func() error { remote = postgres.CheckServer(ctx, c.request()); return nil })
 	group.Go(func() error { plugins = c.plugins(ctx); return nil })
 	group.Go(func() error { whole = c.continuity(ctx); return nil })
 	local := c.read()
@@ -67,9 +67,12 @@ func Server(ctx context.Context, s *server.Server, now time.Time) Report {
 	c.ages(local)
 	c.rows = append(c.rows, whole)
 	c.rows = append(c.rows, plugins...)
+	c.compression()
 	c.backups(local)
+	c.baseBackup(remote)
+	c.configuration()
 	c.rows = append(c.rows, remote.Identity...)
-	c.receiver()
+	c.receiver(remote)
 	c.rows = append(c.rows, remote.FileArchiver...)
 	c.refused()
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -94,11 +97,11 @@ func (c *checker) good(name, hint string) { c.add(name, true, hint) }
 func (c *checker) bad(name, hint string) { c.add(name, false, hint) }
 
 // request says what PostgreSQL is to be checked for.
-func (c *checker) request(ctx context.Context) postgres.CheckRequest {
+func (c *checker) request() postgres.CheckRequest {
 	config := c.server.Config
 	request := postgres.CheckRequest{
 		Server: c.server.Name(), Conninfo: config.Conninfo.Reveal(), StreamingConninfo: config.StreamingConninfo.Reveal(),
-		Slot: c.slot(ctx), Archiver: config.WAL.Archive, StreamingArchiver: config.WAL.Source != nil,
+		Slot: c.slot(), Archiver: config.WAL.Archive, StreamingArchiver: config.WAL.Source != nil,
 		IdentityFile: filepath.Join(config.Directories.Backup, "identity.json"),
 	}
 	if c.server.SeparateWALHost() {

@@ -143,9 +143,11 @@ func TestFilesWhereNobodyTakesThemAreAFailure(t *testing.T) {
 	touch(t, filepath.Join(incoming, "000000010000000000000001"))
 	touch(t, filepath.Join(incoming, ".hidden"))
 	c.unwanted()
-	c.receiver()
+	c.receiver(postgres.CheckReport{Version: "15.4"})
 	c.expect(t,
 		row("empty incoming directory", false, "'"+incoming+"' must be empty when archive = false: set it to true in the wal block if archive_command delivers there"),
+		row("pg_receivexlog", true, ""),
+		row("pg_receivexlog compatible", true, "PostgreSQL version: 15.4"),
 		row("receive-wal running", false, "barman cron starts it, or 'barman receive-wal main'"))
 }
 
@@ -208,8 +210,11 @@ func TestARunningReceiverIsSeen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.receiver()
-	c.expect(t, row("receive-wal running", true, ""))
+	c.receiver(postgres.CheckReport{})
+	c.expect(t,
+		row("pg_receivexlog", true, ""),
+		row("pg_receivexlog compatible", false, "PostgreSQL version: None"),
+		row("receive-wal running", true, ""))
 	if err := lock.Release(); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/config"
+	"github.com/barman-go/barman/core/postgres"
 )
 
 func (c *checker) directories() {
@@ -44,6 +46,19 @@ func (c *checker) ages(l catalogued) {
 		c.add("wal maximum age", ok, fmt.Sprintf("interval provided: %s, latest wal age: %s", catalogue.PrettyDuration(limits.LastWALMaximumAge), age))
 	}
 	c.good("wal size", catalogue.PrettySize(l.walSize))
+}
+
+// configuration tells what is wrong with the server's part of a barman.conf, which
+// keeps it from being worked with.
+func (c *checker) configuration() {
+	if len(c.server.Config.Problems) == 0 {
+		return
+	}
+	var details []string
+	for _, m := range config.Messages(c.server.Config.Problems) {
+		details = append(details, strings.TrimSuffix(m.Summary+": "+m.Detail, ": "))
+	}
+	c.rows = append(c.rows, postgres.Check{Name: "configuration", Details: details})
 }
 
 func (c *checker) within(t time.Time, limit time.Duration) (ok bool, age string) {

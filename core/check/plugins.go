@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"strings"
+	"sync"
 
 	"github.com/barman-go/barman/core/config"
 	"github.com/barman-go/barman/core/pipeline"
@@ -55,28 +56,67 @@ func (p Pipeline) String() string {
 	return strings.Join(names, ", ")
 }
 
-// plugins starts every stage with its settings.
+// plugins starts every stage with its settings, all side by side.
 func (c *checker) plugins(ctx context.Context) []postgres.Check {
-	var rows []postgres.Check
-	for _, p := range Pipelines(c.server) {
-		row := postgres.Check{Name: p.Name, OK: true, Hint: p.String()}
-		if err := c.server.Engine.Check(ctx, c.server.ForStages(), p.Stages...); err != nil {
-			row.OK, row.Hint = false, strings.ReplaceAll(err.Error(), "\n", "; ")
-		}
-		rows = append(rows, row)
+	pipelines := Pipelines(c.server)
+	rows := make([]postgres.Check, len(pipelines))
+	var group sync.WaitGroup
+	for i, p := range pipelines {
+		group.Go(func() {
+			rows[i] = postgres.Check{Name: p.Name, OK: true, Hint: p.String()}
+			if err := c.server.Engine.Check(ctx, c.server.ForStages(), p.Stages...); err != nil {
+				rows[i].OK, rows[i].Hint = false, strings.ReplaceAll(err.Error(), "\n", "; ")
+			}
+		})
 	}
+	group.Wait()
 	return rows
 }
 
 // slot returns the replication slot that WAL is streamed through, empty when
-// there is none. A plugin that cannot be asked has a failed row elsewhere.
-func (c *checker) slot(ctx context.Context) string {
+// there is none.
+func (c *checker) slot() string {
 	if c.server.Config.WAL.Source == nil {
 		return ""
 	}
-	source, err := c.server.WALSource(ctx)
-	if err != nil {
-		return ""
+	return c.server.Config.WAL.Source.Text("slot")
+}
+
+// The rows below are named after the programs that Barman in Python runs. What
+// watches Barman from outside looks for them, also where the work is the
+// plugins': there is no program to be found or compared.
+
+const (
+	nativeBackup   = "pgbasebackup"
+	nativeReceiver = "pgreceivewal"
+)
+
+// compression is good: settings that are wrong fail the row of their pipeline.
+func (c *checker) compression() { c.good("compression settings", "") }
+
+// baseBackup tells whether base backups of the server's version can be taken.
+func (c *checker) baseBackup(remote postgres.CheckReport) {
+	if c.server.Config.Backup.Source.Name != nativeBackup {
+		return
 	}
-	return source.Slot
+	c.good("pg_basebackup", "")
+	c.compatible("pg_basebackup compatible", remote)
+	c.good("pg_basebackup supports tablespaces mapping", "")
+}
+
+// streaming tells whether WAL of the server's version can be received.
+func (c *checker) streaming(remote postgres.CheckReport) {
+	if c.server.Config.WAL.Source.Name != nativeReceiver {
+		return
+	}
+	c.good("pg_receivexlog", "")
+	c.compatible("pg_receivexlog compatible", remote)
+}
+
+func (c *checker) compatible(name string, remote postgres.CheckReport) {
+	if remote.Version == "" {
+		c.bad(name, "PostgreSQL version: None")
+		return
+	}
+	c.good(name, "PostgreSQL version: "+remote.Version)
 }

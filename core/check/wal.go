@@ -186,10 +186,11 @@ func (c *checker) continuity(ctx context.Context) postgres.Check {
 }
 
 // receiver tells whether somebody streams WAL, where it is to be streamed.
-func (c *checker) receiver() {
+func (c *checker) receiver(remote postgres.CheckReport) {
 	if c.server.Config.WAL.Source == nil {
 		return
 	}
+	c.streaming(remote)
 	_, running, err := c.server.Catalogue.Holder(catalogue.LockReceiveWAL)
 	switch {
 	case err != nil:

@@ -12,6 +12,8 @@ type Check struct {
 	Name string
 	OK   bool
 	Hint string // may be empty; on a good row it is information
+	// Details are lines below the row; few rows have any.
+	Details []string
 }
 
 // CheckRequest says what to check a server for.
@@ -32,6 +34,9 @@ type CheckRequest struct {
 // CheckReport holds the rows in the order of 'barman check', which prints rows
 // that are not PostgreSQL's between these groups.
 type CheckReport struct {
+	// Version is the server's, such as "15.4"; empty when it could not be asked or
+	// is not supported.
+	Version      string
 	PostgreSQL   []Check // connections, privileges, settings, slot
 	Identity     []Check // system identifier
 	FileArchiver []Check // empty when the archiver is off, or without a connection
@@ -59,7 +64,7 @@ func CheckServer(ctx context.Context, request CheckRequest) CheckReport {
 		return unreachable(request, err)
 	}
 
-	report := CheckReport{PostgreSQL: []Check{{Name: "PostgreSQL", OK: true}, checkPrivileges(ctx, conn)}}
+	report := CheckReport{Version: facts.ShortVersion(), PostgreSQL: []Check{{Name: "PostgreSQL", OK: true}, checkPrivileges(ctx, conn)}}
 	streamed := ""
 	if request.StreamingConninfo != "" {
 		var row Check

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -68,6 +69,12 @@ type Facts struct {
 
 // Major is the major version: 15 for 15.4.
 func (f Facts) Major() int { return f.VersionNum / 10000 }
+
+// ShortVersion is Version without what the packager added: "15.4".
+func (f Facts) ShortVersion() string {
+	version, _, _ := strings.Cut(f.Version, " ")
+	return version
+}
 
 // Knows tells whether a fact, by the server's name for it, could be read.
 func (f Facts) Knows(name string) bool { return !slices.Contains(f.Unknown, name) }
