@@ -26,22 +26,22 @@ func (r *run) eachFile(ctx context.Context, each func(manifest.File) error) (sum
 	if r.local != "" {
 		return readLocalManifest(filepath.Join(r.local, stored.ManifestName), each)
 	}
-	line, there := r.line, false
+	line := r.line
 	line.Lanes = 1
 	selection := host.Selection{Name: "base/" + string(r.backup.ID) + "/data/" + stored.ManifestName, Verbatim: r.form.Tar}
 	if !r.form.Tar {
 		selection.Name += r.form.Suffix
 	}
 	err = r.server.Engine.Read(ctx, line, []host.Selection{selection}, func(_ context.Context, _ sdk.Object, content io.Reader) (err error) {
-		there = true
 		summary, err = readManifest(content, each)
 		if drained := drain(content); drained != nil {
 			return drained
 		}
 		return err
 	})
-	if sdk.KindOf(err) == sdk.Corrupt && !there {
-		err = &damagedManifest{err}
+	var damage *damagedManifest
+	if sdk.KindOf(err) == sdk.Corrupt && !errors.As(err, &damage) {
+		err = &damagedManifest{err} // it cannot be decoded
 	}
 	return summary, err
 }

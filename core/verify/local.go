@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -98,7 +100,19 @@ func (r *run) readLocal(ctx context.Context) error {
 	return err
 }
 
+// batchSize is how many files are known before they are read, the largest first:
+// else one that came last would be read while nothing else is left to do.
+const batchSize = 4096
+
 func (r *run) walkAll(ctx context.Context, group *errgroup.Group) error {
+	var batch []located
+	read := func() {
+		slices.SortFunc(batch, func(a, b located) int { return cmp.Compare(b.size, a.size) })
+		for _, f := range batch {
+			group.Go(func() error { return r.localFile(ctx, f) })
+		}
+		batch = batch[:0]
+	}
 	for _, p := range places(r.server, r.backup, r.local) {
 		err := p.walk(ctx, "", func(below string, entry fs.DirEntry) error {
 			f := found{path: p.path + below, object: p.object + below}
@@ -107,7 +121,12 @@ func (r *run) walkAll(ctx context.Context, group *errgroup.Group) error {
 				r.checker.receipts.find(f.object)
 			case isUnfinished(f.path):
 			case entry.Type().IsRegular():
-				group.Go(func() error { return r.localFile(ctx, f, filepath.Join(p.directory, below)) })
+				if info, err := entry.Info(); err == nil { // else opening it tells
+					f.size = info.Size()
+				}
+				if batch = append(batch, located{f, filepath.Join(p.directory, below)}); len(batch) == batchSize {
+					read()
+				}
 			case entry.Type() == fs.ModeSymlink && isTablespaceLink(r.backup, f.path), ignored(f.path):
 			default:
 				r.special(f, entry.Type())
@@ -121,6 +140,7 @@ func (r *run) walkAll(ctx context.Context, group *errgroup.Group) error {
 			return unreadable(err)
 		}
 	}
+	read()
 	return nil
 }
 
@@ -171,9 +191,15 @@ func (l *links) examples() string {
 	return strings.Join(l.some, ", ")
 }
 
+// located is a file and where it is.
+type located struct {
+	found
+	name string
+}
+
 // localFile checks one file.
-func (r *run) localFile(ctx context.Context, f found, path string) error {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+func (r *run) localFile(ctx context.Context, f located) error {
+	file, err := os.OpenFile(f.name, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // it is missing
 	}
@@ -183,7 +209,7 @@ func (r *run) localFile(ctx context.Context, f found, path string) error {
 		if info, err = file.Stat(); err == nil {
 			f.size = info.Size()
 			advise(file, f.size)
-			err = r.checker.file(ctx, f, file)
+			err = r.checker.file(ctx, f.found, file)
 		}
 	}
 	if ctx.Err() != nil || err == nil || errors.Is(err, fs.ErrPermission) {

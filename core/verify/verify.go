@@ -343,7 +343,7 @@ func (r *run) missing(ctx context.Context) error {
 	if r.checker.manifest != nil && !r.incomplete {
 		_, err := r.eachFile(ctx, func(f manifest.File) error {
 			if !ignored(f.Path) && !r.checker.manifest.wasFound(f.Path) {
-				r.checker.problems.add(Missing, f.Path, "", "is in the manifest, but not there")
+				r.checker.problems.add(Missing, f.Path, r.object(f.Path), "is in the manifest, but not there")
 			}
 			return nil
 		})
@@ -372,6 +372,21 @@ func (r *run) missing(ctx context.Context) error {
 		r.checker.problems.add(Missing, file, o.Name, "was stored with the backup, and is not there")
 	}
 	return nil
+}
+
+// object is the name in the store of a file of its own; empty if there never was
+// such an object, as far as is known.
+func (r *run) object(path string) string {
+	object := "base/" + string(r.backup.ID) + "/"
+	if rest, within := strings.CutPrefix(path, "pg_tblspc/"); within {
+		object += rest
+	} else {
+		object += "data/" + path
+	}
+	if object += r.form.Suffix; r.checker.receipts.has(object) {
+		return object
+	}
+	return ""
 }
 
 // path is the path below the data directory of an object of the store; that of
