@@ -116,6 +116,12 @@ func (a *app) configuration() (*config.Config, error) {
 	return loaded, nil
 }
 
+// reload loads the configuration anew, after it has been changed.
+func (a *app) reload() (*config.Config, error) {
+	a.config = nil
+	return a.configuration()
+}
+
 // warnOfConfiguration prints what is doubtful about the configuration. It is for
 // commands that people look at, not for those that run every minute.
 func (a *app) warnOfConfiguration() error {

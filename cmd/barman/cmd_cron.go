@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/barman-go/barman/core/cron"
+	"github.com/barman-go/barman/core/reconfigure"
 	"github.com/barman-go/barman/core/server"
 )
 
@@ -39,6 +40,15 @@ func runCron(ctx context.Context, a *app, attached bool) error {
 	if err != nil {
 		return err
 	}
+	changes, pending := reconfigure.Pending(ctx, loaded)
+	if pending != nil {
+		a.print().fail(pending) // the servers are looked after as they were
+	}
+	if len(changes) > 0 {
+		if loaded, err = a.reload(); err != nil {
+			return err
+		}
+	}
 	executable, err := os.Executable()
 	if err != nil {
 		return err
@@ -61,6 +71,9 @@ func runCron(ctx context.Context, a *app, attached bool) error {
 	}
 	results, err := cron.Run(ctx, servers, cleaned, cron.Background(executable, configuration, attached))
 	failed := &failures{of: len(servers)}
+	if pending != nil {
+		failed.errs, failed.of = append(failed.errs, pending), failed.of+1
+	}
 	for _, r := range results {
 		switch {
 		case r.Err != nil:

@@ -77,6 +77,8 @@ The configuration is the file that -c or BARMAN_CONFIG_FILE names, or
 		newCheckCommand(a),
 		newCheckWALArchiveCommand(a),
 		newConfigCommand(a),
+		newConfigSwitchCommand(a),
+		newConfigUpdateCommand(a),
 		newCronCommand(a),
 		newDeleteCommand(a),
 		newGenerateManifestCommand(a),

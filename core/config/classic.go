@@ -10,7 +10,7 @@ import (
 
 // loadClassic reads a barman.conf of Python Barman, and the files that belong to it.
 func (e Environment) loadClassic(path string) (*Config, error) {
-	read, err := barmanconf.Read(path, readConfigurationFile)
+	read, err := barmanconf.Read(path, e.content)
 	if err != nil {
 		return nil, err
 	}
@@ -21,7 +21,7 @@ func (e Environment) loadClassic(path string) (*Config, error) {
 // Models are laid over servers if active.
 func (e Environment) decodeClassic(read *barmanconf.Configuration, active bool) (*Config, error) {
 	l := newLoader(e)
-	l.config.Paths = read.Paths
+	l.config.Paths, l.config.classic = read.Paths, read
 	for name, content := range read.Content {
 		l.config.files[name] = &hcl.File{Bytes: content}
 		info, err := os.Stat(name)
@@ -58,7 +58,7 @@ func (i *Imported) Err() error { return Check(i.Problems, i.files) }
 // Import reads a barman.conf of Python Barman and says it in HCL. Errors are those
 // of Load.
 func (e Environment) Import(path string) (*Imported, error) {
-	read, err := barmanconf.Read(e.expand(path), readConfigurationFile)
+	read, err := barmanconf.Read(e.expand(path), e.content)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/barman-go/barman/core/config/barmanconf"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -26,6 +27,11 @@ type Config struct {
 
 	files  map[string]*hcl.File
 	global *settings
+	// env and asked are what the configuration was loaded with.
+	env   Environment
+	asked string
+	// classic is the barman.conf that it was loaded from; nil for HCL.
+	classic *barmanconf.Configuration
 }
 
 // Global is what holds for the program as a whole.

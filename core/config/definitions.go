@@ -69,7 +69,7 @@ type retentionBlock struct {
 }
 
 type recoveryBlock struct {
-	Options []string `hcl:"options,optional" doc:"\"get-wal\": fetch WAL from Barman during recovery instead of copying it beforehand."`
+	Options []string `hcl:"options,optional" doc:"\"get-wal\": fetch WAL from Barman during recovery instead of copying it beforehand. \"delta-restore\": restore onto the files of a cluster that does not run, and replace only what differs."`
 }
 
 // The settings of a stage's block that are the core's and not the plugin's.
@@ -92,13 +92,16 @@ type serverBlocks struct {
 	Recovery  recoveryBlock
 }
 
-const optionGetWAL = "get-wal"
+const (
+	optionGetWAL       = "get-wal"
+	optionDeltaRestore = "delta-restore"
+)
 
 func logLevels() []string { return []string{"trace", "debug", "info", "warn", "error"} }
 
 func layouts() []string { return []string{"plain", "tar"} }
 
-func recoveryOptions() []string { return []string{optionGetWAL} }
+func recoveryOptions() []string { return []string{optionGetWAL, optionDeltaRestore} }
 
 func pluginKinds() []string {
 	return []string{kindSource, kindTransform, kindSink, kindHook}

@@ -28,6 +28,9 @@ type Environment struct {
 	Home string
 	// System is the directory of the system's configuration, /etc.
 	System string
+
+	// replaced is what is read in place of files' contents, by path.
+	replaced map[string][]byte
 }
 
 // System returns the environment of this process.
@@ -52,6 +55,15 @@ func Load(path string) (*Config, error) { return System().Load(path) }
 // No configuration is NotFound, a file that is not HCL is Invalid, and mistakes
 // in the configuration are an *Error, which is Invalid too.
 func (e Environment) Load(path string) (*Config, error) {
+	loaded, err := e.load(path)
+	if err != nil {
+		return nil, err
+	}
+	loaded.env, loaded.asked = e, path
+	return loaded, nil
+}
+
+func (e Environment) load(path string) (*Config, error) {
 	paths, err := e.locate(path)
 	if err != nil {
 		return nil, err
@@ -148,7 +160,7 @@ func exists(path string) bool {
 
 // read parses a file and takes its blocks. Its error is about the file as such.
 func (l *loader) read(path string) error {
-	src, err := readConfigurationFile(path)
+	src, err := l.env.content(path)
 	if err != nil {
 		return err
 	}
@@ -158,8 +170,11 @@ func (l *loader) read(path string) error {
 	return nil
 }
 
-// readConfigurationFile reads a file; its errors are about the file as such.
-func readConfigurationFile(path string) ([]byte, error) {
+// content reads a file; its errors are about the file as such.
+func (e Environment) content(path string) ([]byte, error) {
+	if content, is := e.replaced[path]; is {
+		return content, nil
+	}
 	src, err := readFile(path, maxFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -178,7 +193,7 @@ const changesFile = ".barman.auto.hcl"
 // readChanges reads the file that config-update has written, if there is one.
 func (l *loader) readChanges() error {
 	path := filepath.Join(l.config.Global.Home, changesFile)
-	if l.classic != nil || !exists(path) {
+	if _, is := l.env.replaced[path]; l.classic != nil || !is && !exists(path) {
 		return nil
 	}
 	further := &loader{env: l.env, ctx: l.ctx, sections: l.sections, exposed: l.exposed, config: l.config}

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/barman-go/barman/core/config/barmanconf"
+	"github.com/barman-go/barman/sdk"
 )
 
 // Model is a set of settings that can be laid over the servers of a cluster.
@@ -22,6 +23,19 @@ type Model struct {
 	Cluster string
 	// DefRange is where the model's block begins.
 	DefRange hcl.Range
+}
+
+// Model returns the model of a name. An unknown name is NotFound, with the nearest
+// known one in the text.
+func (c *Config) Model(name string) (Model, error) {
+	names := make([]string, 0, len(c.Models))
+	for _, m := range c.Models {
+		if m.Name == name {
+			return m, nil
+		}
+		names = append(names, m.Name)
+	}
+	return Model{}, sdk.Errorf(sdk.NotFound, "there is no model %q.%s", name, didYouMean(name, names))
 }
 
 // model is a model whose block is read anew for every server, whose name it may

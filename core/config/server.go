@@ -144,10 +144,14 @@ type Retention struct {
 
 // Recovery tells how backups are recovered.
 type Recovery struct {
-	// Options is empty or holds "get-wal": WAL is fetched from Barman during
-	// recovery and not copied beforehand.
+	// Options may hold "get-wal", WAL is fetched from Barman during recovery and not
+	// copied beforehand, and "delta-restore", the files of a cluster that does not run
+	// are reused.
 	Options []string
 }
+
+// DeltaRestore tells whether the files of a cluster that does not run are reused.
+func (r Recovery) DeltaRestore() bool { return contains(r.Options, optionDeltaRestore) }
 
 // GetWAL tells whether WAL is fetched from Barman during recovery.
 func (r Recovery) GetWAL() bool { return contains(r.Options, optionGetWAL) }

@@ -137,6 +137,44 @@ func (r *Result) receive(ctx context.Context, s *server.Server, spawn Spawn) err
 	return r.start(s, spawn, catalogue.LockReceiveWAL, last)
 }
 
+// Renew has WAL received with the settings of today, if it is being received: a
+// receiver that a cron has started is replaced if its settings were others; any other
+// is stopped, for whoever started it to start again.
+func Renew(ctx context.Context, s *server.Server, spawn Spawn) Result {
+	result := Result{Server: s.Name()}
+	_, running, err := wal.Receiving(s)
+	if err != nil || !running {
+		result.Err = err
+		return result
+	}
+	lock, err := s.Catalogue.Lock(catalogue.LockCron)
+	if sdk.KindOf(err) == sdk.Busy {
+		result.Skipped = "a cron is at work on it; the next one replaces its receiver"
+		return result
+	}
+	if err != nil {
+		result.Err = err
+		return result
+	}
+	last, err := openRecord(s, catalogue.LockReceiveWAL)
+	if err != nil {
+		result.Err = errors.Join(err, lock.Release())
+		return result
+	}
+	ours := last.alive
+	if err := last.file.Close(); err != nil {
+		result.Err = errors.Join(err, lock.Release())
+		return result
+	}
+	if ours {
+		err = result.receive(ctx, s, spawn)
+	} else {
+		err = stop(ctx, s, "its settings have changed")
+	}
+	result.Err = errors.Join(err, lock.Release())
+	return result
+}
+
 func stop(ctx context.Context, s *server.Server, why string) error {
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()

@@ -130,6 +130,11 @@ func (b *builder) doubt(name, format string, args ...any) {
 	b.warnings = append(b.warnings, diagnostic(hcl.DiagWarning, b.where(name), "Option without effect", fmt.Sprintf(format, args...)))
 }
 
+// ignored tells of a value that is not taken as it is.
+func (b *builder) ignored(name, format string, args ...any) {
+	b.warnings = append(b.warnings, diagnostic(hcl.DiagWarning, b.where(name), IgnoredValue, fmt.Sprintf(format, args...)))
+}
+
 func (b *builder) problem(name, summary, format string, args ...any) {
 	b.problems = append(b.problems, diagnostic(hcl.DiagError, b.where(name), summary, fmt.Sprintf(format, args...)))
 }
@@ -158,7 +163,7 @@ func (c *Configuration) barmanBlock(d *Document) *Block {
 	if v.given("log_level") {
 		level, known := logLevel(v.text("log_level"))
 		if !known {
-			d.Warnings = append(d.Warnings, diagnostic(hcl.DiagWarning, v["log_level"].place, "Ignored value",
+			d.Warnings = append(d.Warnings, diagnostic(hcl.DiagWarning, v["log_level"].place, IgnoredValue,
 				fmt.Sprintf("%q is not a level of the log; it is INFO.", v.text("log_level"))))
 		}
 		b.set("log_level", v["log_level"], cty.StringVal(level))
@@ -256,7 +261,7 @@ func (b *builder) retention() *Block {
 	if policy.set {
 		switch canonical, err := canonicalPolicy(policy.text); {
 		case err != nil:
-			b.doubt("retention_policy", "No retention policy is enforced: %v.", err)
+			b.ignored("retention_policy", "No retention policy is enforced: %v.", err)
 		default:
 			block.set("policy", policy, cty.StringVal(canonical))
 		}
@@ -264,16 +269,16 @@ func (b *builder) retention() *Block {
 	if redundancy := b.v["minimum_redundancy"]; b.v.given("minimum_redundancy") {
 		n, err := parseNumber(redundancy.text)
 		if err != nil || n < 0 {
-			b.doubt("minimum_redundancy", `"minimum_redundancy" must be a whole number, 0 or more, not %q; it is 0.`, redundancy.text)
+			b.ignored("minimum_redundancy", `"minimum_redundancy" must be a whole number, 0 or more, not %q; it is 0.`, redundancy.text)
 			n = 0
 		}
 		block.set("minimum_redundancy", redundancy, cty.NumberIntVal(n))
 	}
 	if mode := b.v["retention_policy_mode"]; b.v.given("retention_policy_mode") && !strings.EqualFold(mode.text, "auto") {
-		b.doubt("retention_policy_mode", `"retention_policy_mode" can only be auto, not %q.`, mode.text)
+		b.ignored("retention_policy_mode", `"retention_policy_mode" can only be auto, not %q.`, mode.text)
 	}
 	if policy := b.v["wal_retention_policy"]; b.v.given("wal_retention_policy") && !strings.EqualFold(policy.text, "main") {
-		b.doubt("wal_retention_policy", `"wal_retention_policy" can only be main, not %q.`, policy.text)
+		b.ignored("wal_retention_policy", `"wal_retention_policy" can only be main, not %q.`, policy.text)
 	}
 	return block
 }
@@ -390,7 +395,7 @@ func (b *builder) limit() value {
 	}
 	n, err := parseNumber(v.text)
 	if err != nil || n < 0 {
-		b.doubt("bandwidth_limit", `"bandwidth_limit" must be a whole number of kilobytes a second, not %q; there is no limit.`, v.text)
+		b.ignored("bandwidth_limit", `"bandwidth_limit" must be a whole number of kilobytes a second, not %q; there is no limit.`, v.text)
 		return value{}
 	}
 	v.number = n

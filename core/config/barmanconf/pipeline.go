@@ -16,7 +16,7 @@ func (b *builder) backup() *Block {
 	if jobs := b.v["parallel_jobs"]; b.v.given("parallel_jobs") {
 		jobs.number = min(max(jobs.number, 1), maxJobs)
 		if jobs.text != cty.NumberIntVal(jobs.number).AsBigFloat().String() {
-			b.doubt("parallel_jobs", `"parallel_jobs" is from 1 to %d, not %s.`, maxJobs, jobs.text)
+			b.ignored("parallel_jobs", `"parallel_jobs" is from 1 to %d, not %s.`, maxJobs, jobs.text)
 		}
 		block.setNumber("jobs", jobs)
 	}
@@ -86,7 +86,7 @@ func (b *builder) rsync(block *Block) {
 func (b *builder) tablespaceLimits(source *Block) {
 	rules, bad := sortedTablespaceLimits(b.v.text("tablespace_bandwidth_limit"))
 	if len(bad) > 0 {
-		b.doubt("tablespace_bandwidth_limit", `"tablespace_bandwidth_limit" has rules that are not "name:kilobytes": %s.`, strings.Join(bad, " "))
+		b.ignored("tablespace_bandwidth_limit", `"tablespace_bandwidth_limit" has rules that are not "name:kilobytes": %s.`, strings.Join(bad, " "))
 	}
 	source.set("tablespace_bandwidth_limit", b.v["tablespace_bandwidth_limit"], cty.StringVal(rules))
 }

@@ -24,6 +24,12 @@ const (
 	ActiveModelFile = ".active-model.auto"
 )
 
+// Summaries of warnings about what is not taken into account.
+const (
+	IgnoredValue  = "Ignored value"
+	InvalidOption = "Invalid configuration option"
+)
+
 // Reader reads a file of bounded size; its errors name the path.
 type Reader func(path string) ([]byte, error)
 
@@ -78,13 +84,14 @@ func Read(path string, read Reader) (*Configuration, error) {
 		c.wrong(barman.Place, "Missing option", "[barman] needs barman_home, the directory below which every server has its own.")
 		return c, nil
 	}
-	more, err := c.furtherFiles()
-	if err != nil {
-		return nil, err
-	}
 	said := c.globals()
-	for _, path := range more {
-		if err := c.add(path, read); err != nil {
+	auto := filepath.Join(c.barman.text("barman_home"), AutoFile)
+	for _, path := range append(c.furtherFiles(), auto) {
+		err := c.add(path, read)
+		if path == auto && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
 			return nil, err
 		}
 		if !maps.Equal(said, c.globals()) {
@@ -129,8 +136,8 @@ func (c *Configuration) globals() map[string]string {
 	return all
 }
 
-// furtherFiles are the files that are read after the main one.
-func (c *Configuration) furtherFiles() ([]string, error) {
+// furtherFiles are those of configuration_files_directory.
+func (c *Configuration) furtherFiles() []string {
 	var paths []string
 	if v := c.barman["configuration_files_directory"]; v.set {
 		entries, err := os.ReadDir(v.text) // sorted by name
@@ -149,13 +156,7 @@ func (c *Configuration) furtherFiles() ([]string, error) {
 			paths = append(paths, path)
 		}
 	}
-	auto := filepath.Join(c.barman.text("barman_home"), AutoFile)
-	if _, err := os.Lstat(auto); err == nil {
-		paths = append(paths, auto)
-	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("configuration file: %w", err)
-	}
-	return paths, nil
+	return paths
 }
 
 // gather evaluates the sections of servers and models.
@@ -213,7 +214,7 @@ func (c *Configuration) isModel(s *ini.Section) bool {
 	}
 	is, err := parseTruth(unquoted(o.Value))
 	if err != nil {
-		c.doubt(o.Place, "Ignored value", fmt.Sprintf(`"model" of [%s] %v.`, s.Name, err))
+		c.doubt(o.Place, IgnoredValue, fmt.Sprintf(`"model" of [%s] %v.`, s.Name, err))
 	}
 	return is
 }
@@ -224,7 +225,7 @@ func (c *Configuration) checkNames(s *ini.Section, of scope) {
 		known, ok := c.known[o.Name]
 		switch {
 		case !ok || known.scope&of == 0 && o.Name != "model":
-			c.doubt(o.Place, "Invalid configuration option", fmt.Sprintf("%q means nothing in [%s].", o.Name, s.Name))
+			c.doubt(o.Place, InvalidOption, fmt.Sprintf("%q means nothing in [%s].", o.Name, s.Name))
 		case known.idle != "" && o.Value != "":
 			c.doubt(o.Place, "Option without effect", fmt.Sprintf("%q has no effect: %s.", o.Name, known.idle))
 		}
@@ -290,7 +291,7 @@ func (c *Configuration) written(o option, s *ini.Section, owner string, computed
 	plain = unquoted(plain)
 	v, err = o.parse(plain)
 	if err != nil {
-		c.doubt(found.Place, "Ignored value", fmt.Sprintf("%q %v, not %q.", o.name, err, plain))
+		c.doubt(found.Place, IgnoredValue, fmt.Sprintf("%q %v, not %q.", o.name, err, plain))
 		return value{}, false
 	}
 	v.place = found.Place
@@ -345,4 +346,14 @@ func rangeOf(p ini.Place) hcl.Range {
 		Filename: p.File, Start: hcl.Pos{Line: p.Line, Column: 1, Byte: p.Start},
 		End: hcl.Pos{Line: p.Line, Column: 1 + p.End - p.Start, Byte: p.End},
 	}
+}
+
+// File returns the file that defines an option of a server's or model's section;
+// empty when the section does not say it itself.
+func (c *Configuration) File(section, option string) string {
+	s := c.file.Section(section)
+	if s == nil || s.Own(option) == nil {
+		return ""
+	}
+	return s.Own(option).Place.File
 }
