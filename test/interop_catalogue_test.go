@@ -28,12 +28,6 @@ type made struct {
 	point, last pgtest.Moment
 }
 
-// in is the catalogue for the use of a subtest.
-func (m made) in(t *testing.T) made {
-	m.catalogue = m.catalogue.in(t)
-	return m
-}
-
 // copied is a copy of the catalogue.
 func (m made) copied(t *testing.T) made {
 	t.Helper()
@@ -288,7 +282,9 @@ func TestBothProgramsAgreeOnEachOthersCatalogues(t *testing.T) {
 		by string
 		*made
 	}{{"Debian's", debians}, {"ours", ours}} {
-		for name, test := range map[string]func(t *testing.T, m made){"answers": sameAnswers, "recoveries": sameRecoveries, "deletions": sameDeletions} {
+		for name, test := range map[string]func(t *testing.T, m made){
+			"answers": sameAnswers, "recoveries": sameRecoveries, "checks": sameChecks, "deletions": sameDeletions,
+		} {
 			t.Run(name+" about a catalogue of "+m.by, func(t *testing.T) {
 				t.Parallel()
 				test(t, *m.made)

@@ -1,7 +1,6 @@
 package test
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -75,12 +74,6 @@ func (c catalogue) of(server *pgtest.Cluster) catalogue {
 	return c.with("conninfo", server.ConninfoAs("barman")+" dbname=postgres", "streaming_conninfo", server.ReplicationConninfo("streaming_barman"))
 }
 
-// in is the catalogue for the use of a subtest.
-func (c catalogue) in(t *testing.T) catalogue {
-	c.t = t
-	return c
-}
-
 // copied is a copy of the catalogue beside it, file by file with modes and times,
 // until the test ends.
 func (c catalogue) copied(t *testing.T) catalogue {
@@ -148,40 +141,7 @@ func (c catalogue) debians(args ...string) pgtest.Result {
 // ours runs our barman.
 func (c catalogue) ours(args ...string) pgtest.Result {
 	c.t.Helper()
-	return pgtest.Run(c.t, exec.CommandContext(c.t.Context(), filepath.Join(pgtest.BarmanBin(c.t), "barman"), append([]string{"-c", c.hcl()}, args...)...))
-}
-
-// hcl writes what barmanConf says in HCL.
-func (c catalogue) hcl() string {
-	c.t.Helper()
-	o := c.options
-	backup, wal, more := "source \"pgbasebackup\" { checkpoint = \"fast\" }\n", "archive = true\n", ""
-	if codec := o["backup_compression"]; codec != "" {
-		backup += fmt.Sprintf("transform \"compress\" { codec = %q }\n", codec)
-	}
-	if codec := o["compression"]; codec != "" {
-		wal += fmt.Sprintf("transform \"compress\" { codec = %q }\n", codec)
-	}
-	if dir := o["incoming_wals_directory"]; dir != "" {
-		more += fmt.Sprintf("incoming_wals_directory = %q\n", dir)
-	}
-	if policy, minimum := o["retention_policy"], o["minimum_redundancy"]; policy+minimum != "" {
-		more += fmt.Sprintf("retention {\n policy = %q\n minimum_redundancy = %s\n}\n", policy, cmp.Or(minimum, "0"))
-	}
-	if script := o["pre_backup_retry_script"]; script != "" {
-		more += fmt.Sprintf("hook \"pre_backup\" {\n script = %q\n retry = true\n}\n", script)
-	}
-	text := fmt.Sprintf("barman {\n home = %q\n}\nserver \"main\" {\n description = \"Main\"\n conninfo = %q\n streaming_conninfo = %q\n backup {\n%s}\n wal {\n%s}\n%s}\n",
-		c.home, o["conninfo"], o["streaming_conninfo"], backup, wal, more)
-	file, err := os.CreateTemp(filepath.Dir(c.home), "*.hcl")
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	defer file.Close()
-	if _, err := file.WriteString(text); err != nil {
-		c.t.Fatal(err)
-	}
-	return file.Name()
+	return pgtest.Run(c.t, exec.CommandContext(c.t.Context(), filepath.Join(pgtest.BarmanBin(c.t), "barman"), append([]string{"-c", c.barmanConf()}, args...)...))
 }
 
 // must runs a command, which must succeed, and returns what it printed.
