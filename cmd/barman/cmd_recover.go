@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/barman-go/barman/core/backup"
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/config"
 	"github.com/barman-go/barman/core/recovery"
+	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -30,23 +32,98 @@ type recoverOptions struct {
 	getWAL, noGetWAL bool
 	getWALFrom       string
 	port             uint16
+	stagingWAL       string
+	recoveryFile     string
+
+	delta, noDelta bool
+	retryTimes     int
+	retrySleep     time.Duration
+	noRetry        bool
+
+	notYet  notYet
+	without withoutEffect
+}
+
+// notYet are options of Barman in Python for what this version cannot do.
+type notYet struct {
+	remote      string
+	combineMode string
+	snapshot    [5]string
+}
+
+// snapshotOptions are those for backups that are snapshots of volumes.
+var snapshotOptions = [...]string{"snapshot-recovery-instance", "snapshot-recovery-zone", "gcp-zone", "azure-resource-group", "aws-region"}
+
+// refuse tells what cannot be done.
+func (n notYet) refuse() error {
+	switch {
+	case n.remote != "":
+		return sdk.Errorf(sdk.Invalid, "--remote-ssh-command: this version of barman recovers on its own host only; recover here, into a directory that the other host mounts or that you copy, and give --get-wal-from to have WAL fetched from here")
+	case n.combineMode != "":
+		return sdk.Errorf(sdk.Invalid, "--combine-mode: this version of barman does not combine incremental backups")
+	}
+	for i, value := range n.snapshot {
+		if value != "" {
+			return sdk.Errorf(sdk.Invalid, "--%s: this version of barman does not recover snapshots of volumes", snapshotOptions[i])
+		}
+	}
+	return nil
+}
+
+// withoutEffect are options of Barman in Python for what this program does
+// otherwise, or only matters between two hosts.
+type withoutEffect struct {
+	bandwidth                           int
+	compression, noCompression          bool
+	batchSize, batchPeriod              int
+	staging, location, staged, stagedBy string
+}
+
+// tell names those that were given and that somebody may rely on.
+func (w withoutEffect) tell(say func(string)) error {
+	if w.location != "" && w.location != "local" && w.location != "remote" {
+		return sdk.Errorf(sdk.Invalid, "--staging-location %s: it is local or remote", w.location)
+	}
+	if w.location == "remote" {
+		return sdk.Errorf(sdk.Invalid, "--staging-location remote goes with --remote-ssh-command, which this version of barman does not know")
+	}
+	for option, path := range map[string]string{"staging-path": w.staging, "recovery-staging-path": w.staged, "local-staging-path": w.stagedBy} {
+		if path != "" && !filepath.IsAbs(path) {
+			return sdk.Errorf(sdk.Invalid, "--%s %s: give an absolute path", option, path)
+		}
+	}
+	if w.bandwidth < 0 || w.batchSize < 0 || w.batchPeriod < 0 {
+		return sdk.Errorf(sdk.Invalid, "--bwlimit, --jobs-start-batch-size and --jobs-start-batch-period are numbers from 0")
+	}
+	if w.bandwidth > 0 {
+		say("--bwlimit has no effect on a recovery on barman's own host: nothing limits how fast it reads and writes")
+	}
+	return nil
 }
 
 func newRecoverCommand(a *app) *cobra.Command {
 	var o recoverOptions
 	cmd := &cobra.Command{
-		Use:     "recover SERVER BACKUP DIRECTORY",
+		Use:     "recover SERVER [BACKUP] DIRECTORY",
 		Aliases: []string{"restore"},
 		Short:   "Recover a backup into a new data directory",
 		Long: `Recover a backup into DIRECTORY, which must not exist or be empty, and prepare
 it so that PostgreSQL, when it is started there, replays WAL up to the target:
-the end of the archive, or the one that an option names.
+the end of the archive, or the one that an option names. What cannot lead there
+is refused before anything is written.
 
 BACKUP is an ID, a name given with 'barman backup --name', or one of latest,
-last, oldest, first, latest-full and last-full.
+last, oldest, first, latest-full, last-full and auto. With auto, or without
+BACKUP, the newest one is taken that ended before the target and leads to it;
+the target can be a time, an LSN or a timeline then.
 
 Nothing outside DIRECTORY and the directories of tablespaces is changed. A
 tablespace goes where it was on the server unless --tablespace says otherwise.
+
+A recovery that was interrupted goes on where it was when it is given once more.
+
+Settings that would do harm are made comments in the restored files, and those
+to be looked at are listed.
 
 The WAL that recovery needs is copied beside the data, the unfinished segment
 that was received last included. With --get-wal, or "get-wal" among the options
@@ -57,12 +134,16 @@ knows it.
 
 ` + exitCodesHelp,
 		Example: `  barman recover main latest /var/lib/postgresql/15/main
-  barman recover main latest /srv/pg --target-time '2026-01-31 15:04:05+01:00' --target-action promote
+  barman recover main /srv/pg --target-time '2026-01-31 15:04:05+01:00' --target-action promote
   barman recover main 20240110T120000 /srv/pg --tablespace fast:/srv/fast --jobs 4
-  barman recover main latest /mnt/newhost/pg --get-wal-from barman@backup.example.com`,
-		Args:              exactly(3, "a server, a backup and a directory"),
+  barman recover main latest /mnt/newhost/pg --get-wal-from barman@backup.example.com
+  barman recover main latest /srv/pg --delta-restore`,
+		Args:              recoverArguments,
 		ValidArgsFunction: a.completeServer,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				args = []string{args[0], catalogue.ShortcutAuto, args[1]}
+			}
 			return runRecover(cmd.Context(), a, o, args[0], args[1], args[2])
 		},
 	}
@@ -82,11 +163,51 @@ knows it.
 	flags.BoolVar(&o.noGetWAL, "no-get-wal", false, "copy the WAL that recovery needs, whatever the configuration says")
 	flags.StringVar(&o.getWALFrom, "get-wal-from", "", "PostgreSQL will run on another host and fetch WAL from this one over SSH: `[USER@]HOST`")
 	flags.Uint16Var(&o.port, "recovery-option-port", 0, "with --get-wal-from: `PORT` of the SSH server there")
+	flags.StringVar(&o.stagingWAL, "staging-wal-directory", "", "copy WAL into this new or empty `DIR` instead of barman_wal in DIRECTORY")
+	flags.StringVar(&o.recoveryFile, "recovery-conf-filename", "", "since PostgreSQL 12: append the settings of the recovery to this `FILE` in DIRECTORY, which the configuration must include, instead of postgresql.auto.conf")
+	flags.BoolVar(&o.delta, "delta-restore", false, "restore onto the files of a cluster that does not run, and replace only what differs (default from the configuration)")
+	flags.BoolVar(&o.noDelta, "no-delta-restore", false, "take a new or empty directory only, whatever the configuration says")
+	flags.IntVar(&o.retryTimes, "retry-times", 0, "`N`: how often to try again when the copy fails (default from the configuration)")
+	durationVar(flags, &o.retrySleep, "retry-sleep", "`TIME` to wait before that (default from the configuration)")
+	flags.BoolVar(&o.noRetry, "no-retry", false, "do not try again, whatever the configuration says")
+	o.addForeign(flags)
 	return cmd
 }
 
+// addForeign adds the options of Barman in Python that do nothing here, or not yet.
+func (o *recoverOptions) addForeign(flags *pflag.FlagSet) {
+	flags.StringVar(&o.notYet.remote, "remote-ssh-command", "", "not yet: recover on another host through this `COMMAND`")
+	flags.StringVar(&o.notYet.combineMode, "combine-mode", "", "not yet: `MODE` of combining incremental backups")
+	for i, name := range snapshotOptions {
+		flags.StringVar(&o.notYet.snapshot[i], name, "", "not yet: for backups that are snapshots of volumes")
+	}
+	const nothing = "accepted for Barman in Python's sake, without effect: "
+	flags.IntVar(&o.without.bandwidth, "bwlimit", 0, nothing+"`KBPS`, limits copies to another host")
+	flags.BoolVar(&o.without.compression, "network-compression", false, nothing+"compresses copies to another host")
+	flags.BoolVar(&o.without.noCompression, "no-network-compression", false, nothing+"the opposite")
+	flags.IntVar(&o.without.batchSize, "jobs-start-batch-size", 0, nothing+"jobs start at once")
+	flags.IntVar(&o.without.batchPeriod, "jobs-start-batch-period", 0, nothing+"jobs start at once")
+	flags.StringVar(&o.without.staging, "staging-path", "", nothing+"backups are decompressed on their way, not in a `DIR`")
+	flags.StringVar(&o.without.location, "staging-location", "", nothing+"`local` is the only one")
+	flags.StringVar(&o.without.staged, "recovery-staging-path", "", nothing+"the same as --staging-path")
+	flags.StringVar(&o.without.stagedBy, "local-staging-path", "", nothing+"the same as --staging-path")
+}
+
+// recoverArguments are a server, a backup that may be left out, and a directory.
+// Of two arguments the last must look like a directory, so that nobody who forgot
+// it gets his data into a directory that is called latest.
+func recoverArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 2 && !strings.Contains(args[1], "/") {
+		return usageError(cmd, fmt.Sprintf("%s main %s: the directory is missing; one in the directory where you are is ./%s", cmd.CommandPath(), args[1], args[1]))
+	}
+	if len(args) == 2 {
+		return nil
+	}
+	return exactly(3, "a server, a backup and a directory")(cmd, args)
+}
+
 func runRecover(ctx context.Context, a *app, o recoverOptions, name, reference, destination string) error {
-	request, err := o.request(destination)
+	request, err := o.request(a.print(), destination)
 	if err != nil {
 		return err
 	}
@@ -97,14 +218,17 @@ func runRecover(ctx context.Context, a *app, o recoverOptions, name, reference, 
 	if err := backup.Reap(s); err != nil {
 		return err
 	}
-	if request.Backup, err = s.Catalogue.Resolve(reference); err != nil {
+	if request.Backup, err = a.backupToRecover(ctx, s, reference, request); err != nil {
 		return err
 	}
+	request.Delta = o.delta || s.Config.Recovery.DeltaRestore() && !o.noDelta
+	request.Retries, request.RetryPause = o.retries(s.Config.Backup)
 	if o.fetches(s.Config.Recovery.GetWAL()) {
 		if request.GetWAL, err = a.getWAL(o); err != nil {
 			return err
 		}
 	}
+	a.announceRecovery(s.Name(), request)
 	var end func()
 	request.Progress, end = a.progress("recovery of " + s.Name())
 	begun := time.Now()
@@ -116,26 +240,83 @@ func runRecover(ctx context.Context, a *app, o recoverOptions, name, reference, 
 	if err != nil {
 		return err
 	}
-	a.print().answer(recovered{server: s.Name(), report: report, begun: begun})
+	done := recovered{server: s.Name(), report: report, begun: begun}
+	if a.options.format == formatJSON {
+		done.pointOut(a.print().warn)
+	}
+	a.print().answer(done)
 	return nil
 }
 
-// request is what the options ask for.
-func (o recoverOptions) request(destination string) (recovery.Request, error) {
-	request := recovery.Request{Target: o.target, Standby: o.standby, Jobs: o.jobs, Tablespaces: map[string]string{}}
-	if o.jobs < 0 || o.jobs > maxJobs {
-		return request, sdk.Errorf(sdk.Invalid, "--jobs %d: choose from 1 to %d", o.jobs, maxJobs)
+// backupToRecover finds the backup that a user means, or chooses one.
+func (a *app) backupToRecover(ctx context.Context, s *server.Server, reference string, request recovery.Request) (*catalogue.Backup, error) {
+	if reference != catalogue.ShortcutAuto {
+		return s.Catalogue.Resolve(reference)
 	}
-	switch {
-	case o.noGetWAL && (o.getWAL || o.getWALFrom != ""):
-		return request, sdk.Errorf(sdk.Invalid, "--no-get-wal excludes --get-wal and --get-wal-from")
-	case o.port != 0 && o.getWALFrom == "":
-		return request, sdk.Errorf(sdk.Invalid, "--recovery-option-port goes with --get-wal-from")
+	chosen, warnings, err := recovery.Choose(ctx, s, request.Target, request.Standby)
+	for _, warning := range warnings {
+		a.print().warn(warning)
+	}
+	return chosen, err
+}
+
+// announceRecovery tells what is about to be done, in the words of Barman in Python.
+func (a *app) announceRecovery(server string, request recovery.Request) {
+	say := a.print().info
+	say(fmt.Sprintf("Starting local restore for server %s using backup %s", server, request.Backup.ID))
+	say("Destination directory: " + request.Destination)
+	t := request.Target
+	for _, target := range []struct{ what, value string }{{"time", timeOf(t.Time)}, {"xid", t.XID}, {"lsn", t.LSN}, {"name", t.Name}} {
+		if target.value != "" {
+			say(fmt.Sprintf("Doing PITR. Recovery target %s: '%s'", target.what, target.value))
+		}
+	}
+	if t.Immediate {
+		say("Doing PITR. Recovery target immediate: True")
+	}
+	for _, tablespace := range request.Backup.Tablespaces {
+		say(fmt.Sprintf("\t%d, %s, %s", tablespace.OID, tablespace.Name, cmp.Or(request.Tablespaces[tablespace.Name], tablespace.Location)))
+	}
+	say("Copying the base backup.")
+}
+
+func timeOf(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return t.Format("2006-01-02 15:04:05.999999-07:00")
+}
+
+// retries are how often to try again, and when.
+func (o recoverOptions) retries(configured config.BackupPipeline) (times int, pause time.Duration) {
+	times, pause = cmp.Or(o.retryTimes, configured.RetryTimes), cmp.Or(o.retrySleep, configured.RetrySleep)
+	if o.noRetry {
+		times = 0
+	}
+	return times, pause
+}
+
+// request is what the options ask for.
+func (o recoverOptions) request(p printer, destination string) (recovery.Request, error) {
+	request := recovery.Request{
+		Target: o.target, Standby: o.standby, Jobs: o.jobs, Tablespaces: map[string]string{}, StagingWAL: o.stagingWAL, RecoveryFile: o.recoveryFile,
+	}
+	if err := o.contradiction(); err != nil {
+		return request, err
+	}
+	if err := o.notYet.refuse(); err != nil {
+		return request, err
+	}
+	if err := o.without.tell(p.warn); err != nil {
+		return request, err
 	}
 	if o.targetTime != "" {
-		moment, err := parseTargetTime(o.targetTime)
+		moment, local, err := parseTargetTime(o.targetTime)
 		if err != nil {
 			return request, sdk.Errorf(sdk.Invalid, "--target-time: %w", err)
+		}
+		if local {
+			p.warn(fmt.Sprintf("--target-time %s has no time zone: it is taken for %s, in the time zone of this machine", o.targetTime, timeOf(&moment)))
 		}
 		request.Target.Time = &moment
 	}
@@ -155,6 +336,27 @@ func (o recoverOptions) request(destination string) (recovery.Request, error) {
 	}
 	request.Destination = absolute
 	return request, nil
+}
+
+// contradiction tells of options that exclude each other, or are out of range.
+func (o recoverOptions) contradiction() error {
+	switch {
+	case o.jobs < 0 || o.jobs > maxJobs:
+		return sdk.Errorf(sdk.Invalid, "--jobs %d: choose from 1 to %d", o.jobs, maxJobs)
+	case o.noGetWAL && (o.getWAL || o.getWALFrom != ""):
+		return sdk.Errorf(sdk.Invalid, "--no-get-wal excludes --get-wal and --get-wal-from")
+	case o.port != 0 && o.getWALFrom == "":
+		return sdk.Errorf(sdk.Invalid, "--recovery-option-port goes with --get-wal-from")
+	case o.delta && o.noDelta:
+		return sdk.Errorf(sdk.Invalid, "--no-delta-restore excludes --delta-restore")
+	case o.noRetry && o.retryTimes > 0:
+		return sdk.Errorf(sdk.Invalid, "--no-retry excludes --retry-times")
+	case o.retryTimes < 0:
+		return sdk.Errorf(sdk.Invalid, "--retry-times %d: it is a number from 0", o.retryTimes)
+	case o.without.compression && o.without.noCompression:
+		return sdk.Errorf(sdk.Invalid, "--no-network-compression excludes --network-compression")
+	}
+	return nil
 }
 
 // fetches tells whether PostgreSQL is to fetch WAL, which the configuration says
@@ -206,10 +408,13 @@ type recovered struct {
 	begun  time.Time
 }
 
+// text is the report of Barman in Python.
 func (r recovered) text(w io.Writer, _ style) {
-	fmt.Fprintf(w, "Backup %s of server %s has been recovered to %s (%s).\n", r.report.Backup, r.server, r.report.Destination, catalogue.PrettyDuration(r.report.Elapsed))
 	for _, name := range sortedKeys(r.report.Tablespaces) {
 		fmt.Fprintf(w, "  Tablespace %s: %s\n", name, r.report.Tablespaces[name])
+	}
+	if r.report.Continued {
+		fmt.Fprintf(w, "%d files (%s) were there already and have been kept.\n", r.report.Kept.Files, catalogue.PrettySize(r.report.Kept.Bytes))
 	}
 	files := fmt.Sprintf("%d files", r.report.WALFiles)
 	if r.report.WALFiles == 1 {
@@ -217,20 +422,87 @@ func (r recovered) text(w io.Writer, _ style) {
 	}
 	switch {
 	case r.report.WALDirectory == "":
-		fmt.Fprintf(w, "  WAL: fetched from Barman as recovery goes on, by restore_command:\n    %s\n", r.report.RestoreCommand)
+		fmt.Fprintf(w, "WAL is fetched from Barman as recovery goes on, by restore_command:\n    %s\n", r.report.RestoreCommand)
 	case r.report.RestoreCommand == "":
-		fmt.Fprintf(w, "  WAL: %s in %s, where PostgreSQL finds them\n", files, r.report.WALDirectory)
+		fmt.Fprintf(w, "Copying required WAL segments.\n  %s in %s, where PostgreSQL finds them\n", files, r.report.WALDirectory)
 	default:
-		fmt.Fprintf(w, "  WAL: %s in %s, which restore_command takes them from\n", files, r.report.WALDirectory)
+		fmt.Fprintf(w, "Copying required WAL segments.\n  %s in %s, which restore_command takes them from\n", files, r.report.WALDirectory)
 	}
-	fmt.Fprintln(w, "Look at its configuration, then start PostgreSQL there to replay WAL.")
+	fmt.Fprint(w, "Generating recovery configuration\nIdentify dangerous settings in destination directory.\n")
+	found := r.report.Settings
+	if len(found.Changed) > 0 {
+		fmt.Fprint(w, "\nIMPORTANT\nThese settings have been modified to prevent data losses\n\n")
+		for _, s := range found.Changed {
+			value := "None"
+			if s.Value != nil {
+				value = *s.Value
+			}
+			fmt.Fprintf(w, "%s line %d: %s = %s\n", s.File, s.Line, s.Key, value)
+		}
+	}
+	if len(found.Dangerous) > 0 {
+		fmt.Fprint(w, "\nWARNING\nYou are required to review the following options as potentially dangerous\n\n")
+		for _, s := range found.Dangerous {
+			fmt.Fprintf(w, "%s line %d: %s = %s\n", s.File, s.Line, s.Key, *s.Value)
+		}
+	}
+	if len(found.Missing) > 0 {
+		fmt.Fprint(w, "\nWARNING\nThe following configuration files have not been saved during backup, hence they have not been restored.\n"+
+			"You need to manually restore them in order to start the recovered PostgreSQL instance:\n\n")
+		for _, name := range found.Missing {
+			fmt.Fprintf(w, "    %s\n", name)
+		}
+	}
+	if r.report.WALDirectory == "" {
+		fmt.Fprintf(w, "\nWARNING: %s\n", reviewGetWAL)
+	}
+	fmt.Fprintf(w, "\nRecovery completed (start time: %s, elapsed time: %s)\n", r.begun.Format(pythonTime), catalogue.PrettyDuration(r.report.Elapsed))
+	fmt.Fprintln(w, "Your PostgreSQL server has been successfully prepared for recovery!")
+}
+
+const (
+	// pythonTime is how Python prints a time.
+	pythonTime   = "2006-01-02 15:04:05.000000-07:00"
+	reviewGetWAL = "'get-wal' is in the specified 'recovery_options'. Before you start up the PostgreSQL server, please review the recovery configuration " +
+		"inside the target directory. Make sure that 'restore_command' can be executed by the PostgreSQL user."
+)
+
+// pointOut says what a document holds that must be looked at.
+func (r recovered) pointOut(warn func(string)) {
+	found := r.report.Settings
+	if len(found.Changed) > 0 {
+		warn("IMPORTANT! Some settings have been modified to prevent data losses. See 'changes' key.")
+	}
+	if len(found.Dangerous) > 0 {
+		warn("WARNING! You are required to review the options as potentially dangerous. See 'warnings' key.")
+	}
+	if len(found.Missing) > 0 {
+		warn("WARNING! Some configuration files have not been saved during backup, hence they have not been restored. See 'missing_files' key.")
+	}
+	if r.report.WALDirectory == "" {
+		warn("WARNING: " + reviewGetWAL)
+	}
 }
 
 func (r recovered) document() map[string]any {
+	found := r.report.Settings
 	return map[string]any{
 		"server": r.server, "backup_id": r.report.Backup, "destination": r.report.Destination, "tablespaces": r.report.Tablespaces,
 		"wal_files": r.report.WALFiles, "wal_directory": r.report.WALDirectory, "get_wal": r.report.WALDirectory == "", "restore_command": r.report.RestoreCommand,
-		"recovery_start_time": r.begun.Format(time.ANSIC), "recovery_start_time_timestamp": strconv.FormatInt(r.begun.Unix(), 10),
+		"continued": r.report.Continued, "kept_files": r.report.Kept.Files, "kept_bytes": r.report.Kept.Bytes,
+		"changes": settingLines(found.Changed), "changes_count": len(found.Changed),
+		"warnings": settingLines(found.Dangerous), "warnings_count": len(found.Dangerous), "missing_files": append([]string{}, found.Missing...),
+		"recovery_start_time": r.begun.Format(pythonTime), "recovery_start_time_timestamp": strconv.FormatInt(r.begun.Unix(), 10),
 		"recovery_elapsed_time": catalogue.PrettyDuration(r.report.Elapsed), "recovery_elapsed_time_seconds": r.report.Elapsed.Seconds(),
 	}
+}
+
+// settingLines are lists of file, line, key and value. As those of Barman in
+// Python, lines count from 0 there.
+func settingLines(settings []recovery.Setting) [][]any {
+	lines := [][]any{}
+	for _, s := range settings {
+		lines = append(lines, []any{s.File, s.Line - 1, s.Key, s.Value})
+	}
+	return lines
 }

@@ -104,31 +104,33 @@ func (s *Server) Continuity(options ContinuityOptions) (Continuity, error) {
 	if len(backups) == 0 {
 		return Continuity{}, damage
 	}
-	l := &lookup{size: backups[0].segmentSize(), timelines: Timelines{}, present: map[wal.Timeline]segmentSet{}}
-	maps.Copy(l.timelines, options.Timelines)
-	// Files move into the archive and never back: looked at in this order, none can
-	// be missed.
+	l := newLookup(backups[0].segmentSize(), options)
 	var c Continuity
-	var err error
-	if c.Streaming, err = l.waiting(s.layout.StreamingDirectory); err != nil {
-		return Continuity{}, s.wrap(err)
-	}
-	if c.Incoming, err = l.waiting(s.layout.IncomingDirectory); err != nil {
-		return Continuity{}, s.wrap(err)
-	}
-	if options.Indexed {
-		c.Archived, err = l.recorded(s)
-	} else {
-		c.Archived, err = l.archived(s.layout.WALsDirectory)
-	}
-	if err != nil {
-		return Continuity{}, s.wrap(err)
+	if err := l.gather(s, options, &c); err != nil {
+		return Continuity{}, err
 	}
 	for _, b := range backups {
 		l.require(b)
 	}
 	l.judge(&c)
 	return c, damage
+}
+
+// gather finds out which WAL is there, and counts it. Files move into the archive
+// and never back: looked at in this order, none can be missed.
+func (l *lookup) gather(s *Server, options ContinuityOptions, c *Continuity) (err error) {
+	if c.Streaming, err = l.waiting(s.layout.StreamingDirectory); err != nil {
+		return s.wrap(err)
+	}
+	if c.Incoming, err = l.waiting(s.layout.IncomingDirectory); err != nil {
+		return s.wrap(err)
+	}
+	if options.Indexed {
+		c.Archived, err = l.recorded(s)
+	} else {
+		c.Archived, err = l.archived(s.layout.WALsDirectory)
+	}
+	return s.wrapped(err)
 }
 
 // needing returns the backups that need WAL, in ascending order. Those that

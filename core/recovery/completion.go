@@ -6,23 +6,24 @@ import (
 	"strings"
 
 	"github.com/barman-go/barman/core/durable"
+	"github.com/barman-go/barman/sdk/wal"
 )
 
-// tablespaceLine begins a line of the data directory's guard that names a
-// tablespace's directory whose own guard may have been taken away already.
+// tablespaceLine begins a line of the data directory's guard that names the
+// directory of a tablespace, or for WAL, whose own guard may have been taken away already.
 const tablespaceLine = "tablespace: "
 
 // complete takes the guards away, that of the data directory last: until then
 // PostgreSQL does not start. It names the tablespaces first, so that a process
 // killed in between leaves no directory of which nobody knows whose it is.
-func complete(all []destination, what string) error {
+func complete(all []destination, e errand) error {
 	data, tablespaces := all[0], all[1:]
 	if len(tablespaces) > 0 {
 		var lines []string
 		for _, d := range tablespaces {
 			lines = append(lines, tablespaceLine+d.path)
 		}
-		if err := data.guard(what, lines...); err != nil {
+		if err := data.guard(e, lines...); err != nil {
 			return err
 		}
 	}
@@ -36,7 +37,7 @@ func complete(all []destination, what string) error {
 
 // reclaim puts the guards of tablespaces up again that a recovery into the same
 // directories had taken away before it was killed.
-func reclaim(all []destination, what string) error {
+func reclaim(all []destination, e errand) error {
 	guard, err := readOptional(filepath.Join(all[0].path, pidFile))
 	if err != nil || !strings.HasPrefix(string(guard), guardText) {
 		return err
@@ -51,12 +52,12 @@ func reclaim(all []destination, what string) error {
 		if !named[d.path] {
 			continue
 		}
-		ours, err := d.holdsTablespace()
+		ours, err := d.holdsOurs()
 		if err != nil {
 			return err
 		}
 		if ours {
-			if err := d.guard(what); err != nil {
+			if err := d.guard(errand{what: e.what, mark: markOf(guard)}); err != nil {
 				return err
 			}
 		}
@@ -64,15 +65,19 @@ func reclaim(all []destination, what string) error {
 	return nil
 }
 
-// holdsTablespace tells whether there is nothing but what PostgreSQL has in a
-// tablespace's directory.
-func (d destination) holdsTablespace() (bool, error) {
+// holdsOurs tells whether there is nothing but what belongs there: of a
+// tablespace, or WAL.
+func (d destination) holdsOurs() (bool, error) {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return false, err
 	}
 	for _, entry := range entries {
-		if name := entry.Name(); !strings.HasPrefix(name, "PG_") && name != pidFile && !durable.IsTemporary(name, pidFile) {
+		name := entry.Name()
+		if name == pidFile || durable.IsTemporary(name, pidFile) {
+			continue
+		}
+		if _, err := wal.ParseName(name); d.wal && err != nil || !d.wal && !strings.HasPrefix(name, "PG_") {
 			return false, nil
 		}
 	}

@@ -12,12 +12,12 @@ import (
 // their guards are taken away.
 func restoredInto(t *testing.T) []destination {
 	t.Helper()
-	all := []destination{{filepath.Join(t.TempDir(), "data")}, {filepath.Join(t.TempDir(), "fast")}}
+	all := []destination{{path: filepath.Join(t.TempDir(), "data")}, {path: filepath.Join(t.TempDir(), "fast")}}
 	for i, d := range all {
 		if err := os.Mkdir(d.path, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := d.prepare("backup 20260102T030405 of server main"); err != nil {
+		if err := d.prepare(anErrand, nothing); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Mkdir(filepath.Join(d.path, []string{"base", "PG_15_202209061"}[i]), 0o700); err != nil {
@@ -27,14 +27,19 @@ func restoredInto(t *testing.T) []destination {
 	return all
 }
 
+var anErrand = errand{what: "backup 20260102T030405 of server main", mark: "20260102T030405 01234567"}
+
 // again begins the same recovery once more.
-func again(all []destination) error { return prepareAll(all, "the same") }
+func again(all []destination) error {
+	_, err := prepareAll(all, anErrand)
+	return err
+}
 
 func TestRecoveryKilledBetweenTwoGuardsBeginsAnew(t *testing.T) {
 	all := restoredInto(t)
 	// A data directory that cannot be completed stands for the kill.
-	broken := destination{all[0].path}
-	if err := broken.guard("it", tablespaceLine+all[1].path); err != nil {
+	broken := all[0]
+	if err := broken.guard(anErrand, tablespaceLine+all[1].path); err != nil {
 		t.Fatal(err)
 	}
 	if err := all[1].complete(); err != nil {
@@ -47,7 +52,7 @@ func TestRecoveryKilledBetweenTwoGuardsBeginsAnew(t *testing.T) {
 
 func TestCompleteRecoveryIsNotBegunAnew(t *testing.T) {
 	all := restoredInto(t)
-	if err := complete(all, "it"); err != nil {
+	if err := complete(all, anErrand); err != nil {
 		t.Fatal(err)
 	}
 	if err := again(all); sdk.KindOf(err) != sdk.Exists {
@@ -70,7 +75,7 @@ func TestTablespaceThatNoGuardNamesIsRefused(t *testing.T) {
 
 func TestTablespaceWithOtherFilesIsRefusedThoughAGuardNamesIt(t *testing.T) {
 	all := restoredInto(t)
-	if err := all[0].guard("it", tablespaceLine+all[1].path); err != nil {
+	if err := all[0].guard(anErrand, tablespaceLine+all[1].path); err != nil {
 		t.Fatal(err)
 	}
 	if err := all[1].complete(); err != nil {
@@ -85,11 +90,11 @@ func TestTablespaceWithOtherFilesIsRefusedThoughAGuardNamesIt(t *testing.T) {
 }
 
 func TestGuardThatWasNeverPutUpIsNoObstacle(t *testing.T) {
-	d := destination{t.TempDir()}
+	d := destination{path: t.TempDir()}
 	if err := os.WriteFile(filepath.Join(d.path, ".postmaster.pid.123.tmp"), []byte("bar"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.prepare("it"); err != nil {
+	if err := d.prepare(anErrand, nothing); err != nil {
 		t.Error(err)
 	}
 }

@@ -10,12 +10,9 @@ import (
 )
 
 // restoreData unpacks the backup into the destination.
-func (r *run) restoreData(ctx context.Context) error {
+func (r *run) restoreData(ctx context.Context, form stored.Form) error {
 	line := r.line
-	form, err := stored.Find(ctx, r.server, line, r.request.Backup)
-	if err != nil {
-		return err
-	}
+	var err error
 	if line.Transforms, err = form.Transforms(r.server, line.Transforms, r.request.Backup); err != nil {
 		return err
 	}
@@ -27,7 +24,12 @@ func (r *run) restoreData(ctx context.Context) error {
 	if known != nil {
 		observe.Receipts = known.check
 	}
-	if err := r.server.Engine.Restore(ctx, line, form.Selections, target(r.request.Destination, r.mounts), observe); err != nil {
+	if r.reuse && !form.Tar {
+		err = r.revise(ctx, line, form, known, observe)
+	} else {
+		err = r.server.Engine.Restore(ctx, line, form.Selections, r.target(), observe)
+	}
+	if err != nil {
 		return err
 	}
 	if known != nil {
@@ -40,11 +42,16 @@ func (r *run) restoreData(ctx context.Context) error {
 	return durable.Remove(filepath.Join(r.request.Destination, "tablespace_map"))
 }
 
-// target is the sink that restores into a directory.
-func target(directory string, mounts map[string]string) pipeline.Stage {
-	values := pipeline.Values{"path": directory, "unpack": true}
-	if len(mounts) > 0 {
-		values["mounts"] = mounts
+// target is the sink that restores the backup.
+func (r *run) target() pipeline.Stage {
+	values := pipeline.Values{"path": r.request.Destination, "unpack": true, "reuse": r.reuse}
+	if len(r.mounts) > 0 {
+		values["mounts"] = r.mounts
 	}
 	return pipeline.Stage{Kind: "sink", Name: "posix", Settings: values}
+}
+
+// directoryTarget is the sink that restores into a directory of its own.
+func directoryTarget(path string) pipeline.Stage {
+	return pipeline.Stage{Kind: "sink", Name: "posix", Settings: pipeline.Values{"path": path, "unpack": true}}
 }

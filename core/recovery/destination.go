@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"cmp"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/sdk"
 )
@@ -20,10 +22,15 @@ const (
 	// guardText begins the guard. PostgreSQL reads a process ID there, finds none,
 	// shows the line and does not start.
 	guardText = "barman: recovery is not complete"
+	// markLine begins the guard's line that tells which recovery can go on.
+	markLine = "mark: "
 )
 
 // destination is a directory that is being restored into.
-type destination struct{ path string }
+type destination struct {
+	path string
+	wal  bool // it is for WAL to wait in
+}
 
 // hold creates the directory if need be and keeps other recoveries out of it
 // until the file is closed.
@@ -49,70 +56,149 @@ func (d destination) hold() (*os.File, error) {
 	return directory, nil
 }
 
-// prepareAll prepares all directories of a recovery, or none: a tablespace that
-// is in use leaves the data directory as it was.
-func prepareAll(all []destination, what string) error {
-	if err := reclaim(all, what); err != nil {
-		return err
-	}
-	for _, d := range all {
-		if err := d.free(); err != nil {
-			return err
-		}
-	}
-	for _, d := range all {
-		if err := d.prepare(what); err != nil {
-			return err
-		}
-	}
-	return nil
+// errand is what a recovery is about, as far as its destinations are concerned.
+type errand struct {
+	// what is being recovered, for people.
+	what string
+	// mark is the same for recoveries that can go on with each other's files.
+	mark string
+	// onto is not nil when the files of a cluster that does not run may be reused.
+	onto *catalogue.Backup
 }
 
-// free makes sure that nothing but a recovery that did not complete has been in
-// the directory.
-func (d destination) free() error {
+// content is what a destination holds before a recovery.
+type content int
+
+const (
+	nothing content = iota
+	begun           // what the same recovery left when it was interrupted
+	foreign         // what another recovery left
+	cluster         // the files of a cluster that does not run
+)
+
+// prepareAll prepares all directories of a recovery, or none: a tablespace that
+// is in use leaves the data directory as it was. It tells whether any of them
+// holds files to go on with.
+func prepareAll(all []destination, e errand) (reuse bool, err error) {
+	if err := reclaim(all, e); err != nil {
+		return false, err
+	}
+	holding := make([]content, len(all))
+	for i, d := range all {
+		if holding[i], err = d.look(e, i == 0); err != nil {
+			return false, err
+		}
+	}
+	for i, d := range all {
+		if err := d.prepare(e, holding[i]); err != nil {
+			return false, err
+		}
+		reuse = reuse || e.reuses(holding[i]) && !d.wal
+	}
+	return reuse, nil
+}
+
+// reuses tells whether files are of use.
+func (e errand) reuses(c content) bool {
+	return c == begun || c == cluster || c == foreign && e.onto != nil
+}
+
+// look finds out what is in the directory. What this recovery must not touch is
+// an error of kind Exists.
+func (d destination) look(e errand, isData bool) (content, error) {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
-		return sdk.Errorf(sdk.Denied, "destination: %w", err)
-	}
-	if justBegun(entries) {
-		return nil
+		return nothing, sdk.Errorf(sdk.Denied, "destination: %w", err)
 	}
 	guard, err := readOptional(filepath.Join(d.path, pidFile))
 	switch {
 	case err != nil:
-		return err
+		return nothing, err
+	case strings.HasPrefix(string(guard), guardText) && markOf(guard) == e.mark && e.mark != "":
+		return begun, nil
 	case strings.HasPrefix(string(guard), guardText):
-		return nil
+		return foreign, nil
+	case empty(entries):
+		return nothing, nil
 	case running(guard):
-		return sdk.Errorf(sdk.Exists, "%s is the data directory of a running PostgreSQL (its postmaster.pid names a live process): recover into another directory", d.path)
+		return nothing, sdk.Errorf(sdk.Exists, "%s is the data directory of a running PostgreSQL (its postmaster.pid names a live process): recover into another directory", d.path)
+	case e.onto == nil || d.wal:
+		return nothing, sdk.Errorf(sdk.Exists, "%s is not empty: recover into a new or empty directory", d.path)
+	case isData:
+		return cluster, d.holdsCluster(e.onto)
 	}
-	return sdk.Errorf(sdk.Exists, "%s is not empty: recover into a new or empty directory", d.path)
+	ours, err := d.holdsOurs()
+	if err == nil && !ours {
+		err = sdk.Errorf(sdk.Exists, "%s holds other things than a tablespace: give the tablespace another directory with --tablespace", d.path)
+	}
+	return cluster, err
 }
 
-// prepare clears a free directory of what is left in it, and puts up the guard.
-func (d destination) prepare(what string) error {
+// holdsCluster makes sure that a directory whose files are to be replaced is an
+// older or damaged copy of the cluster that a backup is of.
+func (d destination) holdsCluster(b *catalogue.Backup) error {
+	major, err := readOptional(filepath.Join(d.path, versionFile))
+	if err != nil {
+		return err
+	}
+	if text := strings.TrimSpace(string(major)); text != majorText(b.Version) {
+		return sdk.Errorf(sdk.Exists, "%s is not empty, and no data directory of PostgreSQL %s (its PG_VERSION says %q): only such a directory is restored onto", d.path, majorText(b.Version), clipped(text))
+	}
+	control, err := readOptional(filepath.Join(d.path, "global", "pg_control"))
+	if err != nil || len(control) < 8 {
+		return err // lost or damaged, which may be why it is to be restored
+	}
+	// The system identifier comes first (PostgreSQL's src/include/catalog/pg_control.h).
+	if id := strconv.FormatUint(binary.LittleEndian.Uint64(control), 10); b.SystemID != "" && id != b.SystemID {
+		return sdk.Errorf(sdk.Exists, "%s holds another cluster: its system identifier is %s, that of backup %s is %s", d.path, id, b.ID, b.SystemID)
+	}
+	return nil
+}
+
+// majorText is the major version as PG_VERSION has it.
+func majorText(version int) string {
+	if version < version10 {
+		return fmt.Sprintf("%d.%d", version/10000, version/100%100)
+	}
+	return strconv.Itoa(version / 10000)
+}
+
+func clipped(text string) string { return text[:min(len(text), 20)] }
+
+// prepare puts up the guard, and clears the directory of what is of no use.
+func (d destination) prepare(e errand, holds content) error {
+	if !e.reuses(holds) || d.wal {
+		if err := d.clear(); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(d.path, 0o700); err != nil {
+		return sdk.Errorf(sdk.Denied, "destination: %w", err)
+	}
+	return d.guard(e)
+}
+
+// clear removes what another recovery left. Hidden files that no recovery makes
+// are the user's.
+func (d destination) clear() error {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return sdk.Errorf(sdk.Denied, "destination: %w", err)
 	}
 	for _, entry := range entries {
-		if entry.Name() == pidFile {
+		if entry.Name() == pidFile || theirs(entry.Name()) {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(d.path, entry.Name())); err != nil {
 			return sdk.Errorf(sdk.Denied, "clear what an earlier recovery left: %w", err)
 		}
 	}
-	if err := os.Chmod(d.path, 0o700); err != nil {
-		return sdk.Errorf(sdk.Denied, "destination: %w", err)
-	}
-	return d.guard(what)
+	return nil
 }
 
 // guard puts up the guard, with lines for whoever comes after a crash.
-func (d destination) guard(what string, lines ...string) error {
-	text := fmt.Sprintf("%s: %s; run the same barman recover again\n", guardText, what)
+func (d destination) guard(e errand, lines ...string) error {
+	text := fmt.Sprintf("%s: %s; run the same barman recover again, and it goes on\n%s%s\n", guardText, e.what, markLine, e.mark)
 	for _, line := range lines {
 		text += line + "\n"
 	}
@@ -122,14 +208,42 @@ func (d destination) guard(what string, lines ...string) error {
 	return nil
 }
 
-// justBegun tells whether nothing is there but a guard that was never put up.
-func justBegun(entries []fs.DirEntry) bool {
+// disown makes the next recovery begin anew: what came out of a damaged backup is
+// not to be relied on.
+func disown(all []destination, e errand) error {
+	for _, d := range all {
+		if err := d.guard(errand{what: e.what}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// markOf is the mark of the recovery that put up a guard.
+func markOf(guard []byte) string {
+	for line := range strings.Lines(string(guard)) {
+		if mark, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), markLine); ok {
+			return mark
+		}
+	}
+	return ""
+}
+
+// empty tells whether nothing is there but hidden files, as Barman in Python sees
+// it.
+func empty(entries []fs.DirEntry) bool {
 	for _, entry := range entries {
-		if !durable.IsTemporary(entry.Name(), pidFile) {
+		if !strings.HasPrefix(entry.Name(), ".") {
 			return false
 		}
 	}
 	return true
+}
+
+// theirs tells of a name at the top of a destination whether it is a hidden file
+// of the user's.
+func theirs(name string) bool {
+	return strings.HasPrefix(name, ".") && name != recoverInfo && !durable.IsTemporary(name, pidFile)
 }
 
 // complete takes the guard away: from here on PostgreSQL can start.

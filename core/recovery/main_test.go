@@ -36,6 +36,7 @@ func newSite(t *testing.T, settings string) *site {
 	s := &site{Server: plugintest.NewServer(t, settings), t: t, backup: backupAt("20260102T100000", noon, 0x2180000)}
 	s.dir = s.Server.Server.Config.Directories.Backup
 	s.save()
+	s.wal(segmentName(2, 0x21), asIs) // without which the backup is of no use
 	return s
 }
 
@@ -73,6 +74,14 @@ func (s *site) wal(name string, encode func([]byte) []byte) {
 		s.t.Fatal(err)
 	}
 	s.put(filepath.Join("wals", n.HashDir(), name), encode(segment(name)))
+}
+
+// lose takes a segment out of the archive.
+func (s *site) lose(name string) {
+	s.t.Helper()
+	if err := os.Remove(filepath.Join(s.dir, "wals", name[:16], name)); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 func asIs(b []byte) []byte { return b }

@@ -17,8 +17,17 @@ type receipts struct {
 	exact      map[string]string // names in the store by the names that objects have on their way
 	seed       maphash.Seed
 	expected   map[uint64]uint64 // by the hash of the name, that of size and checksum
-	strangers  int               // objects that the backup did not store
-	stranger   string            // one of them
+	// content is what objects were before transforms, by the hash of the name; only
+	// where it is held against files.
+	content   map[uint64]summary
+	strangers int    // objects that the backup did not store
+	stranger  string // one of them
+}
+
+// summary is what is known of an object's bytes.
+type summary struct {
+	size   int64
+	crc32c uint32
 }
 
 // receipts reads the receipts of the selected objects. A backup that has none,
@@ -37,22 +46,27 @@ func (r *run) receipts(selections []host.Selection) (*receipts, error) {
 			c.exact[s.Rename] = s.Name
 		}
 	}
+	if r.reuse {
+		c.content = map[uint64]summary{}
+	}
 	for o, err := range objects {
 		if err != nil {
 			return nil, err
 		}
-		if c.selected(o.Name) {
-			c.expected[maphash.String(c.seed, o.Name)] = c.sum(o.StoredSize, uint32(o.StoredCRC32C))
+		if !c.selected(o.Name) {
+			continue
+		}
+		key := maphash.String(c.seed, o.Name)
+		c.expected[key] = c.sum(o.StoredSize, uint32(o.StoredCRC32C))
+		if r.reuse {
+			c.content[key] = summary{o.Size, uint32(o.CRC32C)}
 		}
 	}
 	return c, nil
 }
 
 func (c *receipts) sum(size int64, crc32c uint32) uint64 {
-	return maphash.Comparable(c.seed, struct {
-		size   int64
-		crc32c uint32
-	}{size, crc32c})
+	return maphash.Comparable(c.seed, summary{size, crc32c})
 }
 
 // selected tells whether an object of the store is to be read.

@@ -1,17 +1,23 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/core/hooks"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/server"
+	"github.com/barman-go/barman/core/stored"
 	"github.com/barman-go/barman/core/wal"
 	"github.com/barman-go/barman/sdk"
 )
@@ -31,6 +37,21 @@ type Request struct {
 	GetWAL *GetWAL
 	// Tablespaces are new locations by tablespace name.
 	Tablespaces map[string]string
+	// StagingWAL is the directory, outside of all others, that WAL is copied to where
+	// it does not go into the data directory's own; empty for barman_wal in the data
+	// directory. It must not exist, or be empty.
+	StagingWAL string
+	// RecoveryFile is the name of the file in the data directory that the settings of
+	// the recovery are written to, since PostgreSQL 12; empty for
+	// postgresql.auto.conf.
+	RecoveryFile string
+	// Delta restores onto the files of a cluster that does not run: what is the same
+	// stays, the rest is replaced or removed. Only backups in plain files can be.
+	Delta bool
+	// Retries is how often to try again when the copy failed, after RetryPause each
+	// time.
+	Retries    int
+	RetryPause time.Duration
 	// Jobs is how many objects are under way at once; 0 leaves it to the
 	// configuration.
 	Jobs int
@@ -52,6 +73,12 @@ type Report struct {
 	// RestoreCommand is the restore_command of the recovered server; empty for a
 	// standby that finds its WAL in place.
 	RestoreCommand string
+	// Continued tells that an interrupted recovery was continued; Kept is what it had
+	// left that could stay, or what there was before a delta restore.
+	Continued bool
+	Kept      Kept
+	// Settings are what was found in the restored configuration files.
+	Settings Settings
 	// Warnings are worth knowing before the server is started.
 	Warnings []string
 	Elapsed  time.Duration
@@ -66,6 +93,7 @@ type run struct {
 	line    pipeline.Line
 	owner   *syscall.Stat_t
 	mounts  map[string]string // by the name below the data directory
+	reuse   bool              // there are files to go on with
 }
 
 // Run restores a backup and prepares it to recover to the target. It changes
@@ -88,7 +116,7 @@ func Run(ctx context.Context, s *server.Server, request Request) (Report, error)
 		return r.report, err
 	}
 	defer release()
-	if err := r.validate(); err != nil {
+	if err := r.validate(ctx); err != nil {
 		return r.report, err
 	}
 	defer r.hooks.Close()
@@ -109,15 +137,18 @@ func Run(ctx context.Context, s *server.Server, request Request) (Report, error)
 }
 
 // validate refuses, before anything is written, what can't succeed.
-func (r *run) validate() error {
+func (r *run) validate(ctx context.Context) error {
 	b := r.request.Backup
 	if !b.State.CopyDone() {
 		return sdk.Errorf(sdk.Invalid, "backup %s is %s: only a complete backup can be recovered", b.ID, b.State)
 	}
+	if err := supported(b); err != nil {
+		return err
+	}
 	if err := r.request.Target.validate(); err != nil {
 		return err
 	}
-	if err := r.request.Target.reaches(r.server, b); err != nil {
+	if err := r.request.Target.suits(b); err != nil {
 		return err
 	}
 	if r.request.GetWAL != nil {
@@ -125,10 +156,49 @@ func (r *run) validate() error {
 			return err
 		}
 	}
-	if b.State == catalogue.StateWaitingForWALs {
-		r.warn("backup %s still waits for WAL: without all segments up to %s the server does not become consistent", b.ID, b.EndWAL)
+	if file := r.request.RecoveryFile; file != "" && (filepath.Base(file) != file || file == "." || file == ".." || strings.ContainsFunc(file, unprintable)) {
+		return sdk.Errorf(sdk.Invalid, "recovery configuration file %q: give the name of a file in the data directory, without a path", file)
 	}
-	return r.placeTablespaces()
+	if err := r.placeTablespaces(); err != nil {
+		return err
+	}
+	return r.leadsThere(ctx)
+}
+
+func unprintable(r rune) bool { return r < ' ' || r == 0x7f }
+
+// supported refuses backups of the forms that this program cannot read.
+func supported(b *catalogue.Backup) error {
+	switch {
+	case b.Type() == catalogue.TypeSnapshot:
+		return sdk.Errorf(sdk.Invalid, "backup %s is a snapshot of volumes, and cannot be recovered by this version of barman: use Barman 3.4 or later in Python", b.ID)
+	case b.ParentID != "":
+		return sdk.Errorf(sdk.Invalid, "backup %s is incremental (it builds on %s), and cannot be recovered by this version of barman: use Barman 3.11 or later in Python, or recover a full backup", b.ID, b.ParentID)
+	case b.Encryption != "" && b.Encryption != "none":
+		return sdk.Errorf(sdk.Invalid, "backup %s is encrypted with %s, and cannot be recovered by this version of barman: use Barman 3.14 or later in Python", b.ID, b.Encryption)
+	}
+	return nil
+}
+
+// leadsThere refuses a target that the backup does not lead to, and names what
+// does.
+func (r *run) leadsThere(ctx context.Context) error {
+	b, t := r.request.Backup, r.request.Target
+	a, err := survey(ctx, r.server, b.SegmentSize)
+	if err != nil {
+		return err
+	}
+	j, err := a.judge(t, b, r.request.Standby)
+	if err != nil {
+		return err
+	}
+	for _, warning := range j.warnings {
+		r.warn("%s", warning)
+	}
+	if j.obstacle != nil {
+		return a.refusal(t, b, j, r.request.Standby)
+	}
+	return nil
 }
 
 // placeTablespaces decides where each tablespace goes.
@@ -158,9 +228,44 @@ func (r *run) placeTablespaces() error {
 		r.report.Tablespaces[t.Name] = location
 	}
 	for name := range left {
-		return sdk.Errorf(sdk.Invalid, "backup %s has no tablespace %q", r.request.Backup.ID, name)
+		return sdk.Errorf(sdk.Invalid, "backup %s has no tablespace %q%s", r.request.Backup.ID, name, r.tablespaceNames())
 	}
+	return r.placeWAL(taken)
+}
+
+// tablespaceNames tells which there are.
+func (r *run) tablespaceNames() string {
+	var names []string
+	for _, t := range r.request.Backup.Tablespaces {
+		names = append(names, t.Name)
+	}
+	if len(names) == 0 {
+		return ": it has none"
+	}
+	return ": it has " + strings.Join(names, ", ")
+}
+
+// placeWAL checks where WAL is to wait.
+func (r *run) placeWAL(taken []string) error {
+	if r.request.StagingWAL == "" {
+		return nil
+	}
+	if !filepath.IsAbs(r.request.StagingWAL) {
+		return sdk.Errorf(sdk.Invalid, "staging WAL directory %q: give an absolute path", r.request.StagingWAL)
+	}
+	directory := resolved(r.request.StagingWAL)
+	for _, other := range taken {
+		if within(directory, other) || within(other, directory) {
+			return sdk.Errorf(sdk.Invalid, "staging WAL directory: %s and %s overlap", directory, other)
+		}
+	}
+	r.request.StagingWAL = directory
 	return nil
+}
+
+// stagesElsewhere tells whether WAL waits outside of the data directory.
+func (r *run) stagesElsewhere() bool {
+	return r.request.StagingWAL != "" && r.request.GetWAL == nil && !r.request.Standby
 }
 
 // resolved is a path without symbolic links, as far as it exists: two names of
@@ -184,8 +289,19 @@ func within(path, root string) bool {
 
 // recover does the work between the hooks.
 func (r *run) recover(ctx context.Context) error {
-	var err error
+	begun := time.Now()
+	form, err := stored.Find(ctx, r.server, r.line, r.request.Backup)
+	if err != nil {
+		return err
+	}
+	if r.request.Delta && form.Tar {
+		return sdk.Errorf(sdk.Invalid, "a delta restore needs a backup in plain files, and backup %s is stored in tar files: recover it into an empty directory", r.request.Backup.ID)
+	}
 	if r.owner, err = ownerOf(r.request.Destination); err != nil {
+		return err
+	}
+	e, err := r.errand()
+	if err != nil {
 		return err
 	}
 	all := r.destinations()
@@ -196,21 +312,23 @@ func (r *run) recover(ctx context.Context) error {
 		}
 		defer held.Close() // it was only read from: closing cannot lose anything
 	}
-	if err := prepareAll(all, r.what()); err != nil {
+	if r.reuse, err = prepareAll(all, e); err != nil {
 		return err
 	}
+	r.report.Continued = r.reuse
 	r.archive(ctx)
-	if err := r.restoreData(ctx); err != nil {
+	if err := r.restorePersistently(ctx, form); err != nil {
+		if sdk.KindOf(err) == sdk.Corrupt {
+			err = errors.Join(err, disown(all, e))
+		}
 		return err
 	}
-	configuration := settings{
-		version: r.request.Backup.Version, directory: r.request.Destination, target: r.request.Target, standby: r.request.Standby,
+	if r.reuse {
+		if r.report.Kept, err = kept(all, begun); err != nil {
+			return err
+		}
 	}
-	if configuration.restore, configuration.end, err = r.provideWAL(ctx); err != nil {
-		return err
-	}
-	r.report.RestoreCommand = configuration.restore
-	if err := configuration.write(); err != nil {
+	if err := r.configure(ctx); err != nil {
 		return err
 	}
 	for _, d := range all {
@@ -218,12 +336,104 @@ func (r *run) recover(ctx context.Context) error {
 			return err
 		}
 	}
-	return complete(all, r.what())
+	if r.reuse {
+		if err := syncAll(all); err != nil {
+			return err
+		}
+	}
+	return complete(all, e)
 }
 
-// what is being restored, for people.
-func (r *run) what() string {
-	return fmt.Sprintf("backup %s of server %s", r.request.Backup.ID, r.server.Name())
+// restorePersistently restores the data, and tries again if that is wanted and of
+// any use: what has arrived stays.
+func (r *run) restorePersistently(ctx context.Context, form stored.Form) error {
+	for attempt := 0; ; attempt++ {
+		err := r.tidyUp()
+		if err == nil {
+			err = r.restoreData(ctx, form)
+		}
+		if err == nil || attempt >= r.request.Retries || ctx.Err() != nil || !mayPass(err) {
+			return err
+		}
+		r.warn("%v; trying again in %s", err, r.request.RetryPause)
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, context.Cause(ctx))
+		case <-time.After(r.request.RetryPause):
+		}
+		r.reuse = true
+	}
+}
+
+// mayPass tells whether it may help to try again.
+func mayPass(err error) bool {
+	switch sdk.KindOf(err) {
+	case sdk.Unavailable, sdk.Disconnected, sdk.Unknown:
+		return true
+	}
+	return false
+}
+
+// tidyUp makes room for a backup's files among those that are there.
+func (r *run) tidyUp() error {
+	if !r.reuse {
+		return nil
+	}
+	if err := r.tidy(); err != nil {
+		return sdk.Errorf(cmp.Or(sdk.KindOf(err), sdk.Denied), "go on with what is in the destination: %w", err)
+	}
+	return nil
+}
+
+// configure makes the data directory one that recovers.
+func (r *run) configure(ctx context.Context) error {
+	configuration := settings{
+		version: r.request.Backup.Version, directory: r.request.Destination, target: r.request.Target, standby: r.request.Standby, file: r.request.RecoveryFile,
+	}
+	if err := r.describe(); err != nil {
+		return err
+	}
+	var err error
+	if configuration.restore, configuration.end, err = r.provideWAL(ctx); err != nil {
+		return err
+	}
+	r.report.RestoreCommand = configuration.restore
+	if r.report.Settings, err = safeguard(r.request.Destination, r.request.RecoveryFile); err != nil {
+		return err
+	}
+	return configuration.write()
+}
+
+// describe leaves word of the backup in what was restored of it. The manifest gets
+// another name: it tells of the backup, not of what the server makes of it.
+func (r *run) describe() error {
+	b := r.request.Backup
+	info, err := r.server.Catalogue.InfoPath(b.ID)
+	if err != nil {
+		return err
+	}
+	if err := durable.CopyFile(info, filepath.Join(r.request.Destination, recoverInfo), 0o600); err != nil {
+		return err
+	}
+	manifest := filepath.Join(r.request.Destination, stored.ManifestName)
+	err = os.Rename(manifest, manifest+"."+string(b.ID))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// errand is what the destinations are told.
+func (r *run) errand() (errand, error) {
+	mark, err := r.mark()
+	if err != nil {
+		return errand{}, err
+	}
+	e := errand{what: fmt.Sprintf("backup %s of server %s", r.request.Backup.ID, r.server.Name()), mark: mark}
+	if r.request.Delta {
+		e.onto = r.request.Backup
+	}
+	return e, nil
 }
 
 // archive takes in the WAL that has come since the last run. Without it
@@ -241,6 +451,9 @@ func (r *run) destinations() []destination {
 	all := []destination{{path: r.request.Destination}}
 	for _, location := range r.mounts {
 		all = append(all, destination{path: location})
+	}
+	if r.stagesElsewhere() {
+		all = append(all, destination{path: r.request.StagingWAL, wal: true})
 	}
 	return all
 }

@@ -1,15 +1,20 @@
 package recovery
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/barman-go/barman/core/durable"
+	"github.com/barman-go/barman/core/remote"
 )
 
 const (
+	recoveryConf   = "recovery.conf"
+	recoverySignal = "recovery.signal"
+	standbySignal  = "standby.signal"
 	// version12 is the first release that reads recovery settings from its ordinary
 	// configuration (PostgreSQL manual, release notes of version 12).
 	version12 = 120000
@@ -25,6 +30,9 @@ type settings struct {
 	end       string // recovery_end_command; empty for none
 	target    Target
 	standby   bool
+	// file is the name, in the data directory, of the file that they are appended to
+	// since version 12; empty for postgresql.auto.conf.
+	file string
 }
 
 // lines are the settings as they stand in a configuration file.
@@ -87,18 +95,31 @@ var reset = []string{
 	"recovery_target_inclusive = 'on'", "recovery_target_action = 'pause'", "recovery_target_timeline = 'latest'",
 }
 
+// recoveryFile is where the settings of the recovery go since version 12.
+func (s settings) recoveryFile() string { return cmp.Or(s.file, autoConf) }
+
 // write makes the settings durable.
 func (s settings) write() error {
 	if s.version < version12 {
-		if err := durable.WriteFile(filepath.Join(s.directory, "recovery.conf"), []byte(strings.Join(s.lines(), "\n")+"\n"), 0o600); err != nil {
+		if err := durable.WriteFile(filepath.Join(s.directory, recoveryConf), []byte(strings.Join(s.lines(), "\n")+"\n"), 0o600); err != nil {
 			return err
 		}
-		return s.appendAuto(s.safety())
+		return s.append(autoConf, s.safety())
 	}
-	if err := s.appendAuto(slices.Concat(s.safety(), reset, s.lines())); err != nil {
+	// PostgreSQL does not start where there is one (release notes of version 12).
+	if err := durable.Remove(filepath.Join(s.directory, recoveryConf)); err != nil {
 		return err
 	}
-	signal, other := "recovery.signal", "standby.signal"
+	recovery := slices.Concat(reset, s.lines())
+	if s.recoveryFile() == autoConf {
+		recovery = slices.Concat(s.safety(), recovery)
+	} else if err := s.append(autoConf, s.safety()); err != nil {
+		return err
+	}
+	if err := s.append(s.recoveryFile(), recovery); err != nil {
+		return err
+	}
+	signal, other := recoverySignal, standbySignal
 	if s.standby {
 		signal, other = other, signal
 	}
@@ -109,9 +130,10 @@ func (s settings) write() error {
 	return durable.WriteFile(filepath.Join(s.directory, signal), nil, 0o600)
 }
 
-// appendAuto appends to postgresql.auto.conf, which overrides postgresql.conf.
-func (s settings) appendAuto(lines []string) error {
-	path := filepath.Join(s.directory, "postgresql.auto.conf")
+// append appends to a configuration file. Of those that are there always,
+// postgresql.auto.conf overrides all others.
+func (s settings) append(name string, lines []string) error {
+	path := filepath.Join(s.directory, name)
 	before, err := readOptional(path)
 	if err != nil {
 		return err
@@ -137,12 +159,4 @@ func quoteSetting(value string) string {
 
 // quoteShell quotes a word for the shell that runs PostgreSQL's commands, in
 // which a percent sign has a meaning of its own.
-func quoteShell(word string) string {
-	word = strings.ReplaceAll(word, "%", "%%")
-	if !strings.ContainsFunc(word, func(r rune) bool {
-		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+=:@,%", r)
-	}) {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
+func quoteShell(word string) string { return remote.Quote(strings.ReplaceAll(word, "%", "%%")) }

@@ -1,7 +1,6 @@
 package recovery
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -74,36 +73,16 @@ func (t Target) validateTimeline() error {
 	return nil
 }
 
-// reaches checks that the target does not lie before the end of the backup,
-// where no backup can be recovered to, and names the backup to take instead.
-func (t Target) reaches(s *server.Server, b *catalogue.Backup) error {
-	if n, err := strconv.ParseUint(t.Timeline, 10, 32); err == nil && wal.Timeline(n) < b.Timeline {
-		return sdk.Errorf(sdk.Invalid, "target timeline %d: backup %s was taken on timeline %d, which came later; take a backup of that timeline or an earlier one", n, b.ID, b.Timeline)
+// suits refuses what the backup's version of PostgreSQL does not know.
+func (t Target) suits(b *catalogue.Backup) error {
+	if t.LSN != "" && b.Version < version10 {
+		return sdk.Errorf(sdk.Invalid, "PostgreSQL %d.%d knows no target lsn: that came with version 10", b.Version/10000, b.Version/100%100)
 	}
-	if t.usable(b) {
-		return nil
-	}
-	what := "time " + formatTime(derefTime(t.Time))
-	end := formatTime(b.EndTime)
-	if t.LSN != "" {
-		what, end = "lsn "+t.LSN, b.EndLSN.String()
-	}
-	nearest := catalogue.BackupID("")
-	for entry, err := range s.Catalogue.Entries() {
-		if err != nil {
-			return err
-		}
-		if entry.Backup != nil && entry.Backup.State.CopyDone() && t.usable(entry.Backup) {
-			nearest = entry.ID
-		}
-	}
-	advice := "no backup of this server ends before it"
-	if nearest != "" {
-		advice = fmt.Sprintf("the nearest usable backup is %s", nearest)
-	}
-	return sdk.Errorf(sdk.Invalid, "target %s lies before the end of backup %s (%s): %s", what, b.ID, end, advice)
+	return nil
 }
 
+// usable tells whether the target does not lie before the end of the backup, as
+// far as that can be known.
 func (t Target) usable(b *catalogue.Backup) bool {
 	if t.Time != nil && t.Time.Before(b.EndTime) {
 		return false

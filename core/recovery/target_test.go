@@ -1,12 +1,15 @@
 package recovery
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/internal/plugintest"
+	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
 )
@@ -99,6 +102,28 @@ func backupAt(id catalogue.BackupID, end time.Time, lsn wal.LSN) *catalogue.Back
 	}
 }
 
+// reaches holds a target against a backup and the archive.
+func reaches(t *testing.T, s *server.Server, target Target, b *catalogue.Backup) error {
+	t.Helper()
+	return (&run{server: s, request: Request{Backup: b, Target: target}}).leadsThere(t.Context())
+}
+
+// putWAL puts a file into the archive.
+func putWAL(t *testing.T, s *server.Server, name, content string) {
+	t.Helper()
+	n, err := wal.ParseName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := s.Catalogue.WALPath(n)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestATargetBeforeTheEndOfTheBackupNamesTheNearestUsableOne(t *testing.T) {
 	s := plugintest.NewServer(t, "").Server
 	ends := []time.Time{noon.Add(-2 * time.Hour), noon.Add(-time.Hour), noon.Add(-30 * time.Minute), noon}
@@ -112,6 +137,10 @@ func TestATargetBeforeTheEndOfTheBackupNamesTheNearestUsableOne(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for n := 0x10; n <= 0x50; n++ {
+		putWAL(t, s, segmentName(2, n), "x")
+	}
+	putWAL(t, s, "00000003.history", "1\t0/100\tx\n2\t0/5080000\tx\n")
 	latest, err := s.Catalogue.Get(ids[3])
 	if err != nil {
 		t.Fatal(err)
@@ -128,10 +157,10 @@ func TestATargetBeforeTheEndOfTheBackupNamesTheNearestUsableOne(t *testing.T) {
 		"earlier timeline":         {Target{Timeline: "1"}, []string{"target timeline 1", "20260102T100000", "timeline 2"}},
 		"time on earlier timeline": {Target{Time: at(time.Hour), Timeline: "1"}, []string{"target timeline 1"}},
 	} {
-		t.Run(name, func(t *testing.T) { wantError(t, test.target.reaches(s, latest), sdk.Invalid, test.parts...) })
+		t.Run(name, func(t *testing.T) { wantError(t, reaches(t, s, test.target, latest), sdk.Invalid, test.parts...) })
 	}
 	for _, fine := range []Target{{}, {Time: at(0)}, {Time: at(time.Hour)}, {LSN: "0/4002000"}, {Name: "x"}, {XID: "3"}, {Immediate: true}, {Timeline: "2"}, {Timeline: "3"}, {Timeline: "latest"}} {
-		if err := fine.reaches(s, latest); err != nil {
+		if err := reaches(t, s, fine, latest); err != nil {
 			t.Errorf("%+v: %v", fine, err)
 		}
 	}

@@ -1,7 +1,9 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -29,7 +31,7 @@ func (r *run) provideWAL(ctx context.Context) (restore, end string, err error) {
 		restore, err = r.restoreCommand()
 		return restore, "", err
 	}
-	directory := filepath.Join(r.request.Destination, stagingDirectory)
+	directory := cmp.Or(r.request.StagingWAL, filepath.Join(r.request.Destination, stagingDirectory))
 	if r.request.Standby {
 		directory = filepath.Join(r.request.Destination, r.walDirectory())
 	} else {
@@ -37,6 +39,26 @@ func (r *run) provideWAL(ctx context.Context) (restore, end string, err error) {
 	}
 	r.report.WALDirectory = directory
 	return restore, end, r.restoreWAL(ctx, directory)
+}
+
+// noteArchived tells the recovered server that files in its directory for WAL are
+// archived (PostgreSQL's src/backend/access/transam/xlogarchive.c): it would
+// archive them again.
+func noteArchived(directory string, whole map[string]bool) error {
+	status := filepath.Join(directory, "archive_status")
+	for name, archived := range whole {
+		if !archived {
+			continue
+		}
+		f, err := os.OpenFile(filepath.Join(status, name+".done"), os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	return durable.SyncDirectory(status)
 }
 
 // restoreWAL makes the WAL that recovery needs available in a directory.
@@ -65,7 +87,7 @@ func (r *run) restoreWAL(ctx context.Context, directory string) error {
 		line := r.server.WALLine()
 		line.Transforms = walTransforms(line.Transforms)
 		line.Lanes = r.line.Lanes
-		if err := r.server.Engine.Restore(ctx, line, selections, target(directory, nil), pipeline.Observer{}); err != nil {
+		if err := r.server.Engine.Restore(ctx, line, selections, directoryTarget(directory), pipeline.Observer{}); err != nil {
 			return err
 		}
 	}
@@ -81,6 +103,9 @@ func (r *run) restoreWAL(ctx context.Context, directory string) error {
 		}
 	}
 	r.report.WALFiles = len(whole)
+	if r.request.Standby {
+		return noteArchived(directory, whole)
+	}
 	return nil
 }
 

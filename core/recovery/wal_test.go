@@ -120,6 +120,7 @@ func TestAWholeSegmentComesBeforeAPartialOne(t *testing.T) {
 func TestAReceivedWholeSegmentComesBeforeAnArchivedPartialOne(t *testing.T) {
 	s := newSite(t, noTransform+walLine)
 	s.putPlain("", asIs)
+	s.lose(segmentName(2, 0x21))
 	s.wal(segmentName(2, 0x21)+".partial", asIs)
 	archiving, err := s.Catalogue.Lock(catalogue.LockArchiveWAL)
 	if err != nil {
@@ -151,6 +152,7 @@ func TestOfTwoPartialSegmentsTheLongerOneIsRecoveredWhateverTheirFilesMeasure(t 
 			s.backup.Timeline, s.backup.BeginWAL, s.backup.EndWAL = 1, name, name
 			s.save()
 			s.putPlain("", asIs)
+			s.lose(segmentName(2, 0x21))
 			s.put("streaming/"+name+".partial", test.received)
 			s.put("wals/0000000100000000/"+name+".partial", test.archived)
 			report := s.mustRun(Request{})
@@ -169,6 +171,7 @@ func TestWhatWasDeliveredAndCannotBeArchivedIsRecoveredToo(t *testing.T) {
 	s.backup.Timeline, s.backup.BeginWAL, s.backup.EndWAL = 1, name, name
 	s.save()
 	s.putPlain("", asIs)
+	s.lose(segmentName(2, 0x21))
 	archiving, err := s.Catalogue.Lock(catalogue.LockArchiveWAL)
 	if err != nil {
 		t.Fatal(err)

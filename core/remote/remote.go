@@ -107,10 +107,10 @@ func (b Barman) Args(args ...string) ([]string, error) {
 	line := append([]string{"-q", "-T"}, b.options()...)
 	line = append(line, "barman")
 	if b.Config != "" {
-		line = append(line, "--config="+quote(b.Config))
+		line = append(line, "--config="+Quote(b.Config))
 	}
 	for _, arg := range args {
-		line = append(line, quote(arg))
+		line = append(line, Quote(arg))
 	}
 	return line, nil
 }
@@ -130,9 +130,9 @@ func (b Barman) destination() string {
 	return b.User + "@" + b.Host
 }
 
-// quote makes a text one word of a shell. ssh joins its arguments with spaces
+// Quote makes a text one word of a shell. ssh joins its arguments with spaces
 // and hands the line to the shell of the user there.
-func quote(text string) string {
+func Quote(text string) string {
 	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@+,"
 	if text != "" && strings.Trim(text, plain) == "" {
 		return text

@@ -146,7 +146,7 @@ func FuzzQuote(f *testing.F) {
 		if strings.ContainsRune(text, 0) {
 			return // no argument can hold it
 		}
-		out, err := exec.Command("sh", "-c", "printf %s "+quote("x"+text)).Output()
+		out, err := exec.Command("sh", "-c", "printf %s "+Quote("x"+text)).Output()
 		if err != nil || string(out) != "x"+text {
 			t.Errorf("%q became %q, %v", text, out, err)
 		}

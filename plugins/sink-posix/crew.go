@@ -23,7 +23,7 @@ type task struct {
 
 	file   *os.File
 	to     target
-	writer *earlyWriter
+	writer writer
 }
 
 // chunk is a piece of a file.
@@ -138,7 +138,7 @@ func (c *crew) writeChunk(piece *chunk) error {
 		if err != nil {
 			return suspicious(err)
 		}
-		t.file, t.to, t.writer = f, to, &earlyWriter{file: f, off: c.sink.volatile}
+		t.file, t.to, t.writer = f, to, c.sink.writer(f)
 	}
 	if _, err := t.writer.Write(piece.bytes); err != nil {
 		return t.to.tree.fault("restore", t.to.name, err)
@@ -146,8 +146,8 @@ func (c *crew) writeChunk(piece *chunk) error {
 	if !piece.last {
 		return nil
 	}
-	t.writer.end()
+	err := t.writer.end()
 	f := t.file
 	t.file = nil
-	return c.sink.restored(f, t.to, t.mode, t.modified, nil)
+	return c.sink.restored(f, t.to, t.mode, t.modified, err)
 }

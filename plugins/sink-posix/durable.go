@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path"
 	"strconv"
@@ -98,6 +99,12 @@ func (t *tree) syncPath(name string) error {
 	return t.syncDirectories(directories)
 }
 
+// writer writes the content of a file; end is called behind the last byte.
+type writer interface {
+	io.Writer
+	end() error
+}
+
 // earlyWriter writes a file and has the kernel begin with the device early.
 type earlyWriter struct {
 	file    *os.File
@@ -117,10 +124,11 @@ func (w *earlyWriter) Write(p []byte) (int, error) {
 }
 
 // end announces the rest of a large file.
-func (w *earlyWriter) end() {
+func (w *earlyWriter) end() error {
 	if w.written >= earlyFile {
 		w.begin()
 	}
+	return nil
 }
 
 // begin is advice: where it does not work, the final sync does it all.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,7 +16,8 @@ import (
 )
 
 // restore puts an object in its final place. It does not replace anything: the
-// target of a recovery holds nothing that belongs to the backup.
+// target of a recovery holds nothing that belongs to the backup, unless files are
+// to be reused.
 func (s *Sink) restore(ctx context.Context, o sdk.Object, r io.Reader) (sdk.Receipt, error) {
 	switch o.Kind {
 	case sdk.KindTar:
@@ -25,14 +27,15 @@ func (s *Sink) restore(ctx context.Context, o sdk.Object, r io.Reader) (sdk.Rece
 	case sdk.KindDirectory:
 		return sdk.Receipt{Name: o.Name}, s.restoreDirectory(o.Name, o.Mode)
 	}
+	if r == nil {
+		r = strings.NewReader("")
+	}
 	in := &measured{ctx: ctx, r: r}
 	f, to, err := s.restoreFile(o.Name)
 	if err != nil {
 		return sdk.Receipt{}, err
 	}
-	if r != nil {
-		err = s.copy(f, in)
-	}
+	err = s.copy(s.writer(f), in)
 	if err = s.restored(f, to, o.Mode, o.ModTime, err); err != nil {
 		_ = to.tree.with(to.name, reach{}, func(fd int, base string) error { return unix.Unlinkat(fd, base, 0) })
 		return sdk.Receipt{}, err
@@ -56,7 +59,8 @@ func (s *Sink) restoreDirectory(name string, mode fs.FileMode) error {
 	return s.makeDirectory(to.tree, to.commits, to.name, uint32(mode.Perm()))
 }
 
-// restoreFile creates a file. What is there already stays as it is.
+// restoreFile creates a file. What is there already stays as it is, or is opened
+// to be reused.
 func (s *Sink) restoreFile(name string) (*os.File, target, error) {
 	to := s.target(name)
 	if to.name == "." {
@@ -66,6 +70,9 @@ func (s *Sink) restoreFile(name string) (*os.File, target, error) {
 	how := reach{make: true, made: func(name string) { to.commits.changed(path.Dir(name)) }}
 	err := to.tree.with(to.name, how, func(fd int, base string) (err error) {
 		f, err = create(fd, base, name)
+		if s.reuse && errors.Is(err, unix.EEXIST) {
+			f, err = reopened(fd, base, name)
+		}
 		return err
 	})
 	if errors.Is(err, unix.EEXIST) {
@@ -77,7 +84,7 @@ func (s *Sink) restoreFile(name string) (*os.File, target, error) {
 // restored completes a file after its content was written, with err or
 // without.
 func (s *Sink) restored(f *os.File, to target, mode fs.FileMode, modified time.Time, err error) error {
-	if err == nil {
+	if err == nil && !(s.reuse && finished(f, mode, modified)) {
 		err = finish(f, mode, modified)
 	}
 	if err != nil {

@@ -24,6 +24,7 @@ type Sink struct {
 	commits     *committer
 	temporaries *temporaries
 	unpack      bool
+	reuse       bool
 	volatile    bool
 	mounts      []*mount
 	buffers     sync.Pool
@@ -44,7 +45,7 @@ func New(serverDirectory string, config *Config) (*Sink, error) {
 	if !filepath.IsAbs(place) {
 		return nil, sdk.Errorf(sdk.Invalid, "sink posix: %q is not an absolute path: set path, or the server's directory", place)
 	}
-	s := &Sink{unpack: config.Unpack, volatile: !config.fsync(), swept: map[string]struct{}{}}
+	s := &Sink{unpack: config.Unpack, reuse: config.Reuse, volatile: !config.fsync(), swept: map[string]struct{}{}}
 	s.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
 	var err error
 	if s.temporaries, err = newTemporaries(); err != nil {

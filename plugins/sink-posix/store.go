@@ -103,7 +103,7 @@ func (s *Sink) file(ctx context.Context, o sdk.Object, p pending, r io.Reader, h
 	}
 	in := &measured{ctx: ctx, r: r}
 	if r != nil {
-		err = s.copy(f, in)
+		err = s.copy(&earlyWriter{file: f, off: s.volatile}, in)
 	}
 	if err == nil {
 		err = finish(f, o.Mode, o.ModTime)
@@ -130,15 +130,13 @@ func create(fd int, base, label string) (*os.File, error) {
 }
 
 // copy writes what is read to a file.
-func (s *Sink) copy(f *os.File, in io.Reader) error {
+func (s *Sink) copy(w writer, in io.Reader) error {
 	buffer := s.buffers.Get().(*[]byte)
 	defer s.buffers.Put(buffer)
-	w := &earlyWriter{file: f, off: s.volatile}
 	if _, err := io.CopyBuffer(w, in, *buffer); err != nil {
 		return err
 	}
-	w.end()
-	return nil
+	return w.end()
 }
 
 // finish gives a file its mode and time.
