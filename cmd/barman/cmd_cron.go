@@ -56,6 +56,10 @@ func runCron(ctx context.Context, a *app, attached bool) error {
 	var servers []*server.Server
 	for _, configured := range loaded.Servers {
 		s, err := a.catalogued(configured)
+		if err != nil && configured.Err() != nil {
+			a.print().info(fmt.Sprintf("Skipping server '%s': %v", configured.Name, configured.Err()))
+			continue // not even its directories can be told
+		}
 		if err != nil {
 			return err
 		}

@@ -26,6 +26,7 @@ func (l *loader) decodeServers() {
 	places := map[string]hcl.Range{}
 	for _, block := range l.servers {
 		name := block.Labels[0]
+		before := len(l.diags)
 		l.checkServerName(name, block.LabelRanges[0])
 		if first, taken := places[name]; taken {
 			detail := fmt.Sprintf("There is already a server %q at %s.", name, position(first))
@@ -33,7 +34,6 @@ func (l *loader) decodeServers() {
 			continue
 		}
 		places[name] = block.DefRange
-		before := len(l.diags)
 		s := l.decodeServer(block)
 		if l.classic != nil {
 			// A mistake in one section of a barman.conf leaves the other servers alone.

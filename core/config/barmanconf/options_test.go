@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
 // fate is what becomes of an option.
@@ -243,4 +244,8 @@ func TestOperationsSayWhatBecomesOfEveryOption(t *testing.T) {
 			t.Errorf("docs/operations.md does not say what becomes of %s", o.name)
 		}
 	}
+}
+
+func parseHCL(text []byte) (*hcl.File, hcl.Diagnostics) {
+	return hclsyntax.ParseConfig(text, "barman.hcl", hcl.InitialPos)
 }
