@@ -83,7 +83,7 @@ func carryOut(c *config.Config) ([]config.Change, error) {
 	}
 	edited, err := c.Edit(changes)
 	if err != nil {
-		return nil, fmt.Errorf("changes in %s: %w", path, err)
+		return nil, fmt.Errorf("changes in %s, which wait until this is repaired or the file is removed: %w", path, err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(edited)) {
 		if err := replace(name, edited[name]); err != nil {
