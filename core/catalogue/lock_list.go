@@ -77,6 +77,24 @@ func (s *Server) lockName(file string) (string, bool) {
 	return strings.CutSuffix(name, ".lock")
 }
 
+// NotSyncing returns an error of kind Busy while a backup is being copied from
+// another Barman.
+func (s *Server) NotSyncing(id BackupID) error {
+	name := string(id) + syncBackupSuffix
+	_, held, err := s.Holder(name)
+	if err != nil && !held {
+		return err
+	}
+	if !held {
+		return nil
+	}
+	path, err := s.lockPath(name)
+	if err != nil {
+		return err
+	}
+	return s.busy(name, path)
+}
+
 func processOf(name string) (Process, bool) {
 	switch name {
 	case LockCron, LockBackup, LockArchiveWAL, LockReceiveWAL, lockSyncWAL:

@@ -28,6 +28,8 @@ type Remaining struct {
 type Release struct {
 	// Reason is why nothing is released; empty if something may be.
 	Reason string
+	// Doubtful is true when something is wrong with what is known of a backup.
+	Doubtful bool
 
 	until     string // the first segment that stays
 	timelines map[wal.Timeline]bool
@@ -79,7 +81,7 @@ func UnneededWAL(backups []Remaining) Release {
 // may need.
 func releasedBefore(first *Backup, others []Remaining) Release {
 	if reason := first.doubtfulBegin(); reason != "" {
-		return Release{Reason: reason}
+		return Release{Reason: reason, Doubtful: first.State != StateFailed}
 	}
 	r := Release{until: segmentOf(first.BeginWAL), timelines: map[wal.Timeline]bool{}}
 	for _, other := range others {
@@ -141,10 +143,15 @@ func segmentOf(name string) string {
 	return strings.ToUpper(name[:min(digits, len(name))])
 }
 
+// Behind tells whether neither a file nor any that sorts after it is released.
+func (r Release) Behind(name wal.Name) bool {
+	return name.Kind != wal.KindHistory && segmentOf(name.String()) >= r.until
+}
+
 // Includes tells whether a file is released. History files are small and never
 // are.
 func (r Release) Includes(name wal.Name) bool {
-	if r.until == "" || name.Kind == 0 || name.Kind == wal.KindHistory {
+	if name.Kind == 0 || name.Kind == wal.KindHistory {
 		return false
 	}
 	segment := segmentOf(name.String())
@@ -235,7 +242,7 @@ func (s *Server) remove(id BackupID) error {
 	}
 	for _, name := range names {
 		// As long as it is listed, the note says that it is being deleted.
-		if name == infoName || name == annotationsName || name == withdrawnName {
+		if name == infoName || name == annotationsName || name == WithdrawnName {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(directory, name)); err != nil {
@@ -253,7 +260,7 @@ func (s *Server) remove(id BackupID) error {
 			return err
 		}
 	}
-	// From here on it is a remnant.
+	// From here on it is one of the Leftovers.
 	if err := os.RemoveAll(directory); err != nil {
 		return err
 	}

@@ -9,19 +9,19 @@ import (
 	"github.com/barman-go/barman/core/durable"
 )
 
-// withdrawnName is what backup.info is called in a backup's directory once
+// WithdrawnName is what backup.info is called in a backup's directory once
 // Withdraw has taken the backup out of the catalogue.
-const withdrawnName = "withdrawn.info"
+const WithdrawnName = "withdrawn.info"
 
 // Withdraw takes a backup out of the catalogue without needing room on its disk,
-// for a deletion that is to make room: it is listed no more, and is a remnant
-// that Remove finishes. One that is not there is no error.
+// for a deletion that is to make room: it is listed no more, and is one of the
+// Leftovers, which Remove finishes. One that is not there is no error.
 func (s *Server) Withdraw(id BackupID) error {
 	if _, err := ParseBackupID(string(id)); err != nil {
 		return s.wrap(err)
 	}
 	paths := s.infoPaths(id)
-	names := [2]string{filepath.Join(s.Directory(id), withdrawnName), s.annotationPaths(id, AnnotationDelete)[0]}
+	names := [2]string{filepath.Join(s.Directory(id), WithdrawnName), s.annotationPaths(id, AnnotationDelete)[0]}
 	// The old one first: it would count again without the other.
 	for i, path := range paths {
 		found, err := exists(path)
@@ -37,18 +37,20 @@ func (s *Server) Withdraw(id BackupID) error {
 	return nil
 }
 
-// Leftovers are what is in the catalogue's directories and belongs to no backup.
+// Leftovers are what is in the catalogue's directories and belongs to no backup,
+// in ascending order.
 type Leftovers struct {
-	// Remnants are backups whose deletion was interrupted when they were not listed
-	// any more; Remove finishes it.
-	Remnants []BackupID
-	// Strays are directories that hold something and have no backup.info.
+	// Deleting are backups that were withdrawn, or whose AnnotationDelete is all that
+	// is known of them; their data may be there.
+	Deleting []BackupID
+	// Empty are directories that hold nothing.
+	Empty []BackupID
+	// Strays are directories that hold something.
 	Strays []BackupID
 }
 
-// Leftovers looks for what belongs to no backup, in ascending order. While a
-// backup begins, its directory may look like a remnant: hold the backup lock
-// before something is done about it.
+// Leftovers looks for what belongs to no backup. While a backup begins, its
+// directory may be empty: hold the backup lock before something is done about it.
 func (s *Server) Leftovers() (Leftovers, error) {
 	listed, err := s.IDs()
 	if err != nil {
@@ -62,7 +64,7 @@ func (s *Server) Leftovers() (Leftovers, error) {
 	for _, name := range names {
 		text, marked := strings.CutSuffix(name, "-"+string(AnnotationDelete))
 		if id := BackupID(text); marked && id.Valid() && !slices.Contains(listed, id) {
-			l.Remnants = append(l.Remnants, id)
+			l.Deleting = append(l.Deleting, id)
 		}
 	}
 	if names, err = readNames(s.layout.BasebackupsDirectory); err != nil {
@@ -70,40 +72,40 @@ func (s *Server) Leftovers() (Leftovers, error) {
 	}
 	for _, name := range names {
 		id := BackupID(name)
-		if _, found := slices.BinarySearch(listed, id); !id.Valid() || found || slices.Contains(l.Remnants, id) {
+		if _, found := slices.BinarySearch(listed, id); !id.Valid() || found || slices.Contains(l.Deleting, id) {
 			continue
 		}
-		switch remnant, err := s.isRemnant(id); {
-		case err != nil:
+		if err := s.leftover(id, &l); err != nil {
 			return Leftovers{}, s.wrap(err)
-		case remnant:
-			l.Remnants = append(l.Remnants, id)
-		default:
-			l.Strays = append(l.Strays, id)
 		}
 	}
-	slices.Sort(l.Remnants)
+	slices.Sort(l.Deleting)
 	return l, nil
 }
 
-// isRemnant tells whether what is left of a backup that is not listed says that
-// it was deleted: a note, or nothing at all.
-func (s *Server) isRemnant(id BackupID) (bool, error) {
+// leftover tells what the directory of a backup is that is not listed.
+func (s *Server) leftover(id BackupID, l *Leftovers) error {
 	directory := s.Directory(id)
 	if info, err := os.Lstat(directory); err != nil || !info.IsDir() {
-		return false, err
+		return err
 	}
 	names, err := readNames(directory)
 	if err != nil {
-		return false, err
+		return err
 	}
-	if slices.Contains(names, withdrawnName) {
-		return true, nil
+	marked, err := exists(s.annotationPaths(id, AnnotationDelete)[1])
+	if err != nil {
+		return err
 	}
-	if marked, err := exists(s.annotationPaths(id, AnnotationDelete)[1]); err != nil || marked {
-		return marked, err
+	switch {
+	case marked || slices.Contains(names, WithdrawnName):
+		l.Deleting = append(l.Deleting, id)
+	case slices.ContainsFunc(names, func(name string) bool { return name != annotationsName && !durable.IsTemporary(name, infoName) }):
+		l.Strays = append(l.Strays, id)
+	default:
+		l.Empty = append(l.Empty, id)
 	}
-	return !slices.ContainsFunc(names, func(name string) bool { return name != annotationsName && !durable.IsTemporary(name, infoName) }), nil
+	return nil
 }
 
 // HasPayload tells whether the directory in which a backup's data is by default

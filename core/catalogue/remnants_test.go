@@ -29,18 +29,19 @@ func TestWhatBelongsToNoBackupIsFound(t *testing.T) {
 	write(t, base("lost+found", "something"), "")
 	got, err := s.Leftovers()
 	want := Leftovers{
-		Remnants: []BackupID{"20260102T000000", "20260104T000000", "20260106T000000", "20260107T000000"},
+		Deleting: []BackupID{"20260102T000000", "20260106T000000"},
+		Empty:    []BackupID{"20260104T000000", "20260107T000000"},
 		Strays:   []BackupID{"20260103T000000"},
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v, (-want +got):\n%s", err, diff)
 	}
-	for _, id := range got.Remnants {
+	for _, id := range append(got.Deleting, got.Empty...) {
 		if err := s.Remove(id); err != nil {
 			t.Error(err)
 		}
 	}
-	want.Remnants = nil
+	want.Deleting, want.Empty = nil, nil
 	if got, err := s.Leftovers(); err != nil || cmp.Diff(want, got) != "" {
 		t.Errorf("after removing them: %+v, %v", got, err)
 	}
@@ -49,7 +50,7 @@ func TestWhatBelongsToNoBackupIsFound(t *testing.T) {
 	}
 }
 
-func TestAWithdrawnBackupIsARemnant(t *testing.T) {
+func TestAWithdrawnBackupIsOneThatIsBeingDeleted(t *testing.T) {
 	for name, layouts := range map[string][]bool{"before 3.13": {false}, "from 3.13 on": {true}, "both": {false, true}} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
@@ -78,7 +79,7 @@ func TestAWithdrawnBackupIsARemnant(t *testing.T) {
 			if ids, err := s.IDs(); err != nil || len(ids) > 0 {
 				t.Errorf("%v, %v", ids, err)
 			}
-			if left, err := s.Leftovers(); err != nil || cmp.Diff(Leftovers{Remnants: []BackupID{b.ID}}, left) != "" {
+			if left, err := s.Leftovers(); err != nil || cmp.Diff(Leftovers{Deleting: []BackupID{b.ID}}, left) != "" {
 				t.Errorf("%+v, %v", left, err)
 			}
 			if err := s.Remove(b.ID); err != nil {

@@ -19,6 +19,8 @@ type known struct {
 	*catalogue.Backup
 	keep     string
 	deleting bool
+	// lost is true of a backup that is listed as complete and whose data is gone.
+	lost bool
 }
 
 func take(s *server.Server) (stock, error) {
@@ -49,9 +51,24 @@ func annotated(s *server.Server, entries []catalogue.Entry) (stock, error) {
 		if err != nil {
 			return stock{}, err
 		}
-		all.backups = append(all.backups, known{Backup: entry.Backup, keep: keep, deleting: begun != ""})
+		lost, err := Lost(s, entry.Backup)
+		if err != nil {
+			return stock{}, err
+		}
+		all.backups = append(all.backups, known{Backup: entry.Backup, keep: keep, deleting: begun != "", lost: lost})
 	}
 	return all, nil
+}
+
+// Lost tells whether a backup is listed as complete though its data is gone: a
+// deletion by Barman in Python may have been interrupted, or somebody has removed
+// its directory. It counts for nothing, and deleting it clears it away.
+func Lost(s *server.Server, b *catalogue.Backup) (bool, error) {
+	if !b.State.CopyDone() || s.BackupsStoredElsewhere() {
+		return false, nil
+	}
+	has, err := s.Catalogue.HasPayload(b)
+	return !has, err
 }
 
 func (a stock) find(id catalogue.BackupID) (known, bool) {
@@ -83,7 +100,7 @@ func (a *stock) remove(id catalogue.BackupID) {
 func (a stock) withDescendants(b known) []known {
 	var order []known
 	for _, other := range a.backups {
-		if other.ParentID == b.ID && other.ID != b.ID {
+		if other.ParentID == b.ID && other.ID > b.ID {
 			order = append(order, a.withDescendants(other)...)
 		}
 	}
@@ -112,7 +129,7 @@ func (a stock) judged() []retention.Backup {
 	var all []retention.Backup
 	for _, b := range a.backups {
 		all = append(all, retention.Backup{
-			ID: string(b.ID), Done: b.State == catalogue.StateDone, End: b.EndTime, Keep: retention.Keep(b.keep), Root: string(a.root(b)),
+			ID: string(b.ID), Done: b.State == catalogue.StateDone && !b.lost, End: b.EndTime, Keep: retention.Keep(b.keep), Root: string(a.root(b)),
 		})
 	}
 	return all
@@ -129,4 +146,4 @@ func (a stock) redundant() int {
 	return n
 }
 
-func counts(b known) bool { return b.State == catalogue.StateDone && b.ParentID == "" }
+func counts(b known) bool { return b.State == catalogue.StateDone && b.ParentID == "" && !b.lost }

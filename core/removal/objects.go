@@ -2,6 +2,7 @@ package removal
 
 import (
 	"context"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ func (r *run) deleteFrom(ctx context.Context, stage pipeline.Stage, prefix strin
 	defer sink.Close()
 	stays := func(name string) bool {
 		rest := strings.TrimPrefix(name, prefix)
-		return first && (rest == "backup.info" || rest == catalogue.ReceiptsName || strings.HasPrefix(rest, "annotations"))
+		return first && (rest == "backup.info" || rest == catalogue.WithdrawnName || rest == catalogue.ReceiptsName || strings.HasPrefix(rest, "annotations"))
 	}
 	if !first {
 		// A copy that is not complete must not look as if it were.
@@ -74,53 +75,62 @@ func (r *run) deleteFrom(ctx context.Context, stage pipeline.Stage, prefix strin
 	}
 }
 
-// releasedFiles are the files of the archive that are released, by name, but for
-// those that would have gone with another backup of this run.
-func (r *run) releasedFiles(ctx context.Context, release catalogue.Release) ([]wal.Name, error) {
-	if release.Reason != "" {
-		return nil, nil
+// preview adds to the report of a dry run which WAL would go, all in one listing.
+func (r *run) preview(ctx context.Context) error {
+	if !slices.ContainsFunc(r.releases, func(release catalogue.Release) bool { return release.Reason == "" }) {
+		return nil
 	}
 	sink, err := r.server.Engine.OpenSink(ctx, r.server.ForStages(), r.server.WALLine().Sinks[0])
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer sink.Close()
-	files, err := released(ctx, sink, release)
-	if err != nil {
-		return nil, err
-	}
-	files = slices.DeleteFunc(files, func(name wal.Name) bool { return r.previewed[name.String()] })
-	for _, name := range files {
-		r.previewed[name.String()] = true
-	}
-	return files, nil
-}
-
-func released(ctx context.Context, sink *pipeline.Sink, release catalogue.Release) ([]wal.Name, error) {
-	var files []wal.Name
-	for object, err := range sink.List(ctx, catalogue.WALFolder+"/") {
+	for name, err := range walIn(ctx, sink) {
 		if err != nil {
-			return nil, err
+			return err
 		}
-		name, err := wal.ParseName(path.Base(object.Name))
-		if err == nil && object.Name == catalogue.WALObject(name) && release.Includes(name) {
-			files = append(files, name)
+		behind := true
+		for i, release := range r.releases {
+			if release.Includes(name) {
+				r.report[i].count(name)
+				behind = false
+				break
+			}
+			behind = behind && release.Behind(name)
+		}
+		if behind {
+			return nil
 		}
 	}
-	return files, nil
+	return nil
 }
 
-// deleteWAL removes the files that are released. xlog.db forgets them first: it
-// must not list what is gone.
+// walIn yields the files of the WAL archive in ascending order.
+func walIn(ctx context.Context, sink *pipeline.Sink) iter.Seq2[wal.Name, error] {
+	return func(yield func(wal.Name, error) bool) {
+		for object, err := range sink.List(ctx, catalogue.WALFolder+"/") {
+			if err != nil {
+				yield(wal.Name{}, err)
+				return
+			}
+			name, err := wal.ParseName(path.Base(object.Name))
+			if err == nil && object.Name == catalogue.WALObject(name) && !yield(name, nil) {
+				return
+			}
+		}
+	}
+}
+
+// walAtOnce bounds how many names of WAL files are held in memory.
+const walAtOnce = 100_000
+
+// deleteWAL removes the files that are released.
 func (r *run) deleteWAL(ctx context.Context, release catalogue.Release, deleted *Deleted) error {
 	if release.Reason != "" {
 		return nil
 	}
 	for i, stage := range r.server.WALLine().Sinks {
-		files, err := r.deleteWALFrom(ctx, stage, release, i == 0)
-		if i == 0 {
-			deleted.count(files)
-		}
+		err := r.deleteWALFrom(ctx, stage, release, i == 0, deleted)
 		if err != nil && stage.Optional && ctx.Err() == nil {
 			r.server.Logger.Warn("an optional sink keeps WAL that was deleted", "sink", stage.Name, "error", err)
 			continue
@@ -132,32 +142,71 @@ func (r *run) deleteWAL(ctx context.Context, release catalogue.Release, deleted 
 	return nil
 }
 
-func (r *run) deleteWALFrom(ctx context.Context, stage pipeline.Stage, release catalogue.Release, first bool) ([]wal.Name, error) {
+// deleteWALFrom removes them from one sink. What was deleted from the first one
+// is added to the report.
+func (r *run) deleteWALFrom(ctx context.Context, stage pipeline.Stage, release catalogue.Release, first bool, deleted *Deleted) error {
 	sink, err := r.server.Engine.OpenSink(ctx, r.server.ForStages(), stage)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer sink.Close()
-	files, err := released(ctx, sink, release)
-	if err != nil {
-		return nil, err
-	}
-	var told []map[string]string
-	if first {
-		files, told = r.agreed(ctx, files)
-		if err := r.server.Catalogue.ForgetWAL(ctx, among(files)); err != nil {
-			return nil, err
+	after := wal.Name{}
+	for {
+		files, err := released(ctx, sink, release, after)
+		if err != nil || len(files) == 0 {
+			return err
+		}
+		after = files[len(files)-1]
+		more := len(files) == walAtOnce
+		if !first {
+			err = sink.Delete(ctx, objects(files))
+		} else if files, err = r.deleteArchived(ctx, sink, files); err == nil {
+			deleted.count(files...)
+		}
+		if err != nil || !more {
+			return err
 		}
 	}
-	names := make([]string, len(files))
-	for i, name := range files {
-		names[i] = catalogue.WALObject(name)
+}
+
+// released are the next files that are released.
+func released(ctx context.Context, sink *pipeline.Sink, release catalogue.Release, after wal.Name) ([]wal.Name, error) {
+	var files []wal.Name
+	for name, err := range walIn(ctx, sink) {
+		if err != nil {
+			return nil, err
+		}
+		if release.Behind(name) || len(files) == walAtOnce {
+			break
+		}
+		if release.Includes(name) && (after.Kind == 0 || catalogue.WALObject(name) > catalogue.WALObject(after)) {
+			files = append(files, name)
+		}
 	}
-	err = sink.Delete(ctx, names)
+	return files, nil
+}
+
+// deleteArchived removes files from the sink that is read from, and returns those
+// that no hook objected to. xlog.db forgets them first: it must not list what is
+// gone.
+func (r *run) deleteArchived(ctx context.Context, sink *pipeline.Sink, files []wal.Name) ([]wal.Name, error) {
+	files, told := r.agreed(ctx, files)
+	if err := r.server.Catalogue.ForgetWAL(ctx, among(files)); err != nil {
+		return nil, err
+	}
+	err := sink.Delete(ctx, objects(files))
 	for _, values := range told {
 		r.walHooks.After(ctx, values, err)
 	}
 	return files, err
+}
+
+func objects(files []wal.Name) []string {
+	names := make([]string, len(files))
+	for i, name := range files {
+		names[i] = catalogue.WALObject(name)
+	}
+	return names
 }
 
 func among(files []wal.Name) func(wal.Name) bool {

@@ -46,7 +46,11 @@ func Due(s *server.Server, now time.Time) (bool, error) {
 		return false, err
 	}
 	verdicts := all.judge(s, now)
-	return slices.ContainsFunc(all.backups, func(b known) bool { return b.deleting || verdicts[b.ID] == retention.Obsolete }), nil
+	if slices.ContainsFunc(all.backups, func(b known) bool { return b.deleting || verdicts[b.ID] == retention.Obsolete }) {
+		return true, nil
+	}
+	left, err := s.Catalogue.Leftovers()
+	return len(left.Deleting) > 0, err
 }
 
 // Enforce deletes the backups that the server's retention policy calls obsolete,
@@ -57,7 +61,8 @@ func Due(s *server.Server, now time.Time) (bool, error) {
 func Enforce(ctx context.Context, s *server.Server, options Options) ([]Deleted, error) {
 	r := newRun(s, options)
 	r.byPolicy = true
-	return r.locked(func() error {
+	return r.locked(ctx, func() error {
+		r.warn()
 		for _, entry := range r.stock.damaged {
 			s.Logger.Warn("a backup cannot be read; it is not judged by the retention policy, and no WAL is deleted", "backup", entry.ID, "error", entry.Err)
 		}
@@ -76,6 +81,22 @@ func Enforce(ctx context.Context, s *server.Server, options Options) ([]Deleted,
 		}
 		return errors.Join(errs...)
 	})
+}
+
+// warn tells of what is in the catalogue and of no use.
+func (r *run) warn() {
+	for _, b := range r.stock.backups {
+		if b.lost {
+			r.server.Logger.Warn("the data of a backup is gone; it counts for nothing, and barman delete clears it away", "backup", b.ID)
+		}
+	}
+	left, err := r.server.Catalogue.Leftovers()
+	if err != nil {
+		r.server.Logger.Warn("the directories of backups cannot be listed", "error", err)
+	}
+	for _, id := range left.Strays {
+		r.server.Logger.Warn("a directory holds files and no backup.info: put that in its place, or remove the directory", "directory", r.server.Catalogue.Directory(id))
+	}
 }
 
 func (r *run) enforce(ctx context.Context, b known) error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
@@ -45,7 +47,7 @@ type Deleted struct {
 // deletion of the server is under way, or somebody works on the backup.
 func Delete(ctx context.Context, s *server.Server, id catalogue.BackupID, options Options) ([]Deleted, error) {
 	r := newRun(s, options)
-	return r.locked(func() error {
+	return r.locked(ctx, func() error {
 		target, found := r.stock.find(id)
 		if !found {
 			if _, err := s.Catalogue.Get(id); err != nil {
@@ -69,28 +71,57 @@ type run struct {
 	report   []Deleted
 	hooks    *hooks.Hooks
 	walHooks *hooks.Hooks
-	// previewed are the WAL files that would have gone in a dry run so far.
-	previewed map[string]bool
+	// releases are, in a dry run, the WAL that would go with each backup of the
+	// report.
+	releases []catalogue.Release
 }
 
 func newRun(s *server.Server, options Options) *run {
-	return &run{
-		server: s, options: options, previewed: map[string]bool{}, hooks: hooks.Of(s, hooks.Delete), walHooks: hooks.Of(s, hooks.WALDelete),
-	}
+	return &run{server: s, options: options, hooks: hooks.Of(s, hooks.Delete), walHooks: hooks.Of(s, hooks.WALDelete)}
 }
 
 // locked calls do with the server's backup lock held and its backups known.
-func (r *run) locked(do func() error) ([]Deleted, error) {
+func (r *run) locked(ctx context.Context, do func() error) ([]Deleted, error) {
 	lock, err := r.server.Catalogue.Lock(catalogue.LockBackup)
 	if err != nil {
 		return nil, err
 	}
 	defer r.walHooks.Close()
 	defer r.hooks.Close()
-	if r.stock, err = take(r.server); err == nil {
+	if !r.options.DryRun {
+		err = r.clearAway(ctx)
+	}
+	if err == nil {
+		r.stock, err = take(r.server)
+	}
+	if err == nil {
 		err = do()
 	}
+	if r.options.DryRun {
+		err = errors.Join(err, r.preview(ctx))
+	}
 	return r.report, errors.Join(err, lock.Release())
+}
+
+// clearAway finishes deletions that were interrupted when the backups were not
+// listed any more.
+func (r *run) clearAway(ctx context.Context) error {
+	left, err := r.server.Catalogue.Leftovers()
+	if err != nil {
+		return err
+	}
+	for _, id := range left.Deleting {
+		if err := r.deleteData(ctx, id); err != nil {
+			return err
+		}
+	}
+	for _, id := range append(left.Deleting, left.Empty...) {
+		if err := r.server.Catalogue.Remove(id); err != nil {
+			return err
+		}
+		r.server.Logger.Info("what a killed process left of a deleted backup is cleared away", "backup", id)
+	}
+	return nil
 }
 
 // refuse tells what a backup must not be deleted for. One whose deletion has
@@ -128,15 +159,22 @@ func (r *run) deleteOne(ctx context.Context, b known) error {
 	deleted := Deleted{ID: b.ID, Begun: time.Now()}
 	release := r.release(b)
 	deleted.WALReason = release.Reason
+	if release.Doubtful {
+		r.server.Logger.Warn("no WAL goes with a backup", "backup", b.ID, "reason", release.Reason)
+	}
 	if r.options.DryRun {
-		released, err := r.releasedFiles(ctx, release)
-		deleted.count(released)
-		r.report = append(r.report, deleted)
-		return err
+		r.report, r.releases = append(r.report, deleted), append(r.releases, release)
+		return nil
 	}
 	lock, err := r.server.Catalogue.Lock(string(b.ID))
 	if err != nil {
 		return err
+	}
+	if b.State == catalogue.StateSyncing {
+		err = r.server.Catalogue.NotSyncing(b.ID)
+	}
+	if err != nil {
+		return errors.Join(err, lock.Release())
 	}
 	values, err := r.hooks.AboutBackup(b.Backup)
 	if err == nil {
@@ -172,7 +210,8 @@ func (r *run) stillUnkept(b known) error {
 // need any of it.
 func (r *run) release(b known) catalogue.Release {
 	if len(r.stock.damaged) > 0 {
-		return catalogue.Release{Reason: fmt.Sprintf("backup.info of backup %s cannot be read, so that it is not known what WAL it needs", r.stock.damaged[0].ID)}
+		return catalogue.Release{Doubtful: true,
+			Reason: fmt.Sprintf("backup.info of backup %s cannot be read, so that it is not known what WAL it needs", r.stock.damaged[0].ID)}
 	}
 	return catalogue.ReleasedWAL(b.Backup, r.stock.without(b.ID), r.byPolicy)
 }
@@ -201,41 +240,44 @@ func (r *run) carryOut(ctx context.Context, b known, release catalogue.Release, 
 // errUnfinished is the error of a backup whose deletion was interrupted.
 var errUnfinished = errors.New("it is being deleted, or was when that was interrupted; barman delete goes on with it")
 
-// mark says of a backup that it is none any more.
+// mark says of a backup that it is none any more. That must not need the room
+// that the deletion is to make.
 func (r *run) mark(b known) error {
-	if err := r.server.Catalogue.Annotate(b.ID, catalogue.AnnotationDelete, catalogue.Deleting); err != nil {
-		return err
+	err := r.server.Catalogue.Annotate(b.ID, catalogue.AnnotationDelete, catalogue.Deleting)
+	if err == nil && b.State != catalogue.StateFailed {
+		marked := *b.Backup
+		marked.Fail("deleting", errUnfinished)
+		err = r.server.Catalogue.Save(&marked)
 	}
-	if b.State == catalogue.StateFailed {
-		return nil
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return r.server.Catalogue.Withdraw(b.ID)
 	}
-	marked := *b.Backup
-	marked.Fail("deleting", errUnfinished)
-	return r.server.Catalogue.Save(&marked)
+	return err
 }
 
 // leaveParent takes an incremental backup out of its parent's list.
 func (r *run) leaveParent(b known) error {
-	parent, found := r.stock.find(b.ParentID)
-	if !found {
+	if _, found := r.stock.find(b.ParentID); !found {
 		return nil
 	}
-	var others []catalogue.BackupID
-	for _, id := range parent.ChildrenIDs {
-		if id != b.ID {
-			others = append(others, id)
+	return withBackup(r.server, b.ParentID, func(parent *catalogue.Backup) error {
+		others := slices.DeleteFunc(slices.Clone(parent.ChildrenIDs), func(id catalogue.BackupID) bool { return id == b.ID })
+		if len(others) == len(parent.ChildrenIDs) {
+			return nil
 		}
-	}
-	if len(others) == len(parent.ChildrenIDs) {
-		return nil
-	}
-	parent.ChildrenIDs = others
-	return r.server.Catalogue.Save(parent.Backup)
+		parent.ChildrenIDs = others
+		return r.server.Catalogue.Save(parent)
+	})
 }
 
-func (d *Deleted) count(files []wal.Name) {
-	d.WALFiles = len(files)
-	if len(files) > 0 {
-		d.FirstWAL, d.LastWAL = files[0].String(), files[len(files)-1].String()
+// count adds files that went, in ascending order and behind those before.
+func (d *Deleted) count(files ...wal.Name) {
+	if len(files) == 0 {
+		return
 	}
+	if d.WALFiles == 0 {
+		d.FirstWAL = files[0].String()
+	}
+	d.WALFiles += len(files)
+	d.LastWAL = files[len(files)-1].String()
 }

@@ -162,6 +162,28 @@ func (s *site) delete(n int) ([]Deleted, error) {
 	return Delete(s.t.Context(), s.Server.Server, day(n), Options{})
 }
 
+// entries are all backups, the oldest first.
+func (s *site) entries() []catalogue.Entry {
+	s.t.Helper()
+	var entries []catalogue.Entry
+	for entry, err := range s.Catalogue.Entries() {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		entries = append(entries, entry)
+	}
+	return entries
+}
+
+func walName(t *testing.T, text string) wal.Name {
+	t.Helper()
+	name, err := wal.ParseName(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
 func failed(b *catalogue.Backup) { b.State = catalogue.StateFailed }
 
 func TestTheOldestBackupTakesTheWALBeforeTheNextOneAlong(t *testing.T) {
@@ -198,8 +220,9 @@ func TestALaterBackupTakesNoWALAlong(t *testing.T) {
 
 func TestManySegmentsOfOneDirectoryTakeNoOthersAlong(t *testing.T) {
 	s := newSite(t, "")
-	s.backup(1, 0)
-	s.backup(2, 300)
+	small := func(b *catalogue.Backup) { b.SegmentSize = 1 << 20 } // 4096 of them share a directory
+	s.backup(1, 0, small)
+	s.backup(2, 300, small)
 	s.archive(0, 310)
 	if _, err := s.delete(1); err != nil {
 		t.Fatal(err)
@@ -354,14 +377,7 @@ func TestAPolicyDeletesWhatIsObsolete(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.archive(2, 12)
-	var entries []catalogue.Entry
-	for entry, err := range s.Catalogue.Entries() {
-		if err != nil {
-			t.Fatal(err)
-		}
-		entries = append(entries, entry)
-	}
-	verdicts, err := Judge(s.Server.Server, entries, time.Now())
+	verdicts, err := Judge(s.Server.Server, s.entries(), time.Now())
 	if err != nil || verdicts[day(2)] != retention.Obsolete || verdicts[day(1)] != retention.KeptStandalone || verdicts[day(4)] != retention.Valid {
 		t.Errorf("%v, %v", verdicts, err)
 	}
