@@ -71,11 +71,11 @@ func (s *catalogueSite) place(parts ...string) string {
 }
 
 // backupInfo is what Debian's barman writes of a backup.
-const backupInfo = `backup_label='START WAL LOCATION: 0/2000028 (file %[2]s)\nCHECKPOINT LOCATION: 0/2000060\nBACKUP METHOD: streamed\nBACKUP FROM: primary\nSTART TIME: 2026-01-01 00:00:00 UTC\nLABEL: pg_basebackup base backup\nSTART TIMELINE: 1\n'
+const backupInfo = `backup_label='START WAL LOCATION: %[4]s (file %[2]s)\nBACKUP METHOD: streamed\nBACKUP FROM: primary\nSTART TIME: 2026-01-01 00:00:00 UTC\nLABEL: pg_basebackup base backup\nSTART TIMELINE: 1\n'
 begin_offset=40
 begin_time=%[1]s
 begin_wal=%[2]s
-begin_xlog=0/2000028
+begin_xlog=%[4]s
 compression=None
 config_file=/var/lib/postgresql/15/main/postgresql.conf
 copy_stats={'copy_time': 12.5, 'total_time': 12.5}
@@ -83,7 +83,7 @@ deduplicated_size=40190000
 end_offset=0
 end_time=%[1]s
 end_wal=%[3]s
-end_xlog=0/3000000
+end_xlog=%[5]s
 error=None
 hba_file=/var/lib/postgresql/15/main/pg_hba.conf
 ident_file=/var/lib/postgresql/15/main/pg_ident.conf
@@ -125,7 +125,8 @@ func (s *catalogueSite) fill(backups, segments, first int) {
 		}
 		at := today.AddDate(0, 0, i-backups+1)
 		directory := s.place("base", at.Format("20060102T150405"))
-		info := fmt.Sprintf(backupInfo, at.Format("2006-01-02 15:04:05-07:00"), segmentName(begin), segmentName(begin+1))
+		info := fmt.Sprintf(backupInfo, at.Format("2006-01-02 15:04:05-07:00"), segmentName(begin), segmentName(begin+1),
+			segmentStart(begin)+40, segmentStart(begin+2))
 		write(filepath.Join(directory, "backup.info"), info)
 		write(filepath.Join(directory, "data", "PG_VERSION"), "15\n")
 		write(filepath.Join(directory, "data", "base", "1", "1259"), "rows")
@@ -138,6 +139,10 @@ func (s *catalogueSite) fill(backups, segments, first int) {
 	}
 	write(s.place("wals", "xlog.db"), index.String())
 	write(s.place("identity.json"), "{\n    \"systemid\": \"7300000000000000000\",\n    \"version\": \"15\"\n}\n")
+}
+
+func segmentStart(n int) wal.LSN {
+	return wal.Segment{Timeline: 1, Number: uint64(n)}.Start(wal.DefaultSegmentSize)
 }
 
 func segmentName(n int) string {

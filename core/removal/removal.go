@@ -159,7 +159,7 @@ func (r *run) deleteOne(ctx context.Context, b known) error {
 	deleted := Deleted{ID: b.ID, Begun: time.Now()}
 	release := r.release(b)
 	deleted.WALReason = release.Reason
-	if release.Doubtful {
+	if release.Doubtful && !r.options.DryRun {
 		r.server.Logger.Warn("no WAL goes with a backup", "backup", b.ID, "reason", release.Reason)
 	}
 	if r.options.DryRun {
