@@ -165,8 +165,13 @@ func denied(err error) error {
 	return err
 }
 
-// elsewhere lists what the first sink stores of the backup.
+// elsewhere lists what the first sink stores of the backup, unless that is what
+// was listed.
 func (l *listing) elsewhere() error {
+	first := l.server.Config.Backup.Sinks[0]
+	if first.Name == localSink && !first.Has("path") {
+		return nil
+	}
 	line := l.server.BackupLine()
 	sink, err := l.server.Engine.OpenSink(l.ctx, line.Server, line.Sinks[0])
 	if err != nil {
@@ -180,16 +185,20 @@ func (l *listing) elsewhere() error {
 		if object.Kind == sdk.KindDirectory && !l.request.EmptyDirectories {
 			continue
 		}
-		if err := l.add(stored(l.server.Config.Backup.Sinks[0], object.Name)); err != nil {
+		if err := l.add(stored(first, object.Name)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// localSink is the sink that stores in a directory of this machine: that of the
+// server, unless it has a path.
+const localSink = "posix"
+
 // stored is where a sink has an object.
 func stored(sink config.Stage, object string) string {
-	if path := sink.Text("path"); sink.Name == "posix" && path != "" {
+	if path := sink.Text("path"); sink.Name == localSink && path != "" {
 		return filepath.Join(path, object)
 	}
 	return object

@@ -19,10 +19,11 @@ import (
 	"github.com/barman-go/barman/sdk"
 )
 
-// settings of a server's backups.
-func settings(layout, checksums string, stages ...string) string {
+// settings of a server's backups, with transforms and a sink that need not be
+// durable.
+func settings(layout, checksums, sink string, transforms ...string) string {
 	text := "  backup {\n    layout = \"" + layout + "\"\n    source \"pgbasebackup\" {\n      checkpoint = \"fast\"\n      manifest_checksums = \"" + checksums + "\"\n    }\n"
-	return text + "    " + strings.Join(stages, "\n    ") + "\n  }\n"
+	return text + "    " + strings.Join(transforms, "\n    ") + "\n    sink \"posix\" {\n      fsync = false\n" + sink + "\n    }\n  }\n"
 }
 
 const zstd = "transform \"compress\" {\n      codec = \"zstd\"\n    }"
@@ -33,7 +34,7 @@ func TestBackupsOfPostgreSQL(t *testing.T) {
 	c := newCluster(t)
 	elsewhere := t.TempDir()
 	t.Run("plain", func(t *testing.T) {
-		s := take(t, c, settings("plain", "CRC32C"))
+		s := take(t, c, settings("plain", "CRC32C", ""))
 		s.linkTablespaces()
 		t.Run("verdicts are those of pg_verifybackup", func(t *testing.T) { verdicts(t, s) })
 		t.Run("receipts", func(t *testing.T) { receiptsTell(t, s) })
@@ -42,12 +43,12 @@ func TestBackupsOfPostgreSQL(t *testing.T) {
 		t.Run("refusals", func(t *testing.T) { refusals(t, s) })
 	})
 	for name, text := range map[string]string{
-		"tar":                     settings("tar", "SHA224"),
-		"tar, compressed":         settings("tar", "SHA256", zstd),
-		"tar, hidden":             settings("tar", "SHA384", `transform "inverted" {}`),
-		"tar, compressed, hidden": settings("tar", "NONE", zstd, `transform "inverted" {}`),
-		"plain, compressed":       settings("plain", "SHA512", zstd),
-		"plain, elsewhere":        settings("plain", "SHA256", "sink \"posix\" {\n      path = \""+elsewhere+"\"\n    }"),
+		"tar":                     settings("tar", "SHA224", ""),
+		"tar, compressed":         settings("tar", "SHA256", "", zstd),
+		"tar, hidden":             settings("tar", "SHA384", "", `transform "inverted" {}`),
+		"tar, compressed, hidden": settings("tar", "NONE", "", zstd, `transform "inverted" {}`),
+		"plain, compressed":       settings("plain", "SHA512", "", zstd),
+		"plain, elsewhere":        settings("plain", "SHA256", "      path = \""+elsewhere+"\""),
 	} {
 		t.Run(name, func(t *testing.T) { everyForm(t, take(t, c, text), elsewhere) })
 	}
