@@ -123,6 +123,7 @@ func TestBothProgramsSideBySideExcludeEachOther(t *testing.T) {
 
 	receiver := s.receive()
 	s.holds(receiver, "receive-wal")
+	s.wantSameServer()
 	s.refused("Another receive-wal process is already running", "receive-wal", "main")
 	s.allStreamed()
 	s.SwitchWAL()
@@ -169,4 +170,33 @@ func TestBothProgramsSideBySideExcludeEachOther(t *testing.T) {
 	})
 	s.refused("Another cron process is already running", "cron")
 	cron.mustRun()
+}
+
+// wantSameServer compares what both programs show of the server.
+func (s *sideBySide) wantSameServer() {
+	s.t.Helper()
+	read := func(text string) map[string]string {
+		values := map[string]string{}
+		for line := range strings.Lines(text) {
+			if key, value, found := strings.Cut(strings.TrimSpace(line), ": "); found && strings.HasPrefix(line, "\t") {
+				values[key] = value
+			}
+		}
+		return values
+	}
+	ours := read(s.home.Must("show-server", "main"))
+	theirs := read(pgtest.Run(s.t, s.debians("show-server", "main")).Stdout)
+	for _, key := range []string{
+		"active", "archiver", "backup_directory", "backup_method", "basebackups_directory", "barman_home", "check_timeout", "compression", "config_file",
+		"connection_error", "conninfo", "current_xlog", "data_directory", "disabled", "has_backup_privileges", "incoming_wals_directory", "is_in_recovery",
+		"is_superuser", "last_wal_maximum_age", "minimum_redundancy", "msg_list", "passive_node", "postgres_systemid", "retention_policy",
+		"server_txt_version", "slot_name", "streaming", "streaming_archiver", "streaming_archiver_name", "streaming_systemid", "timeline", "wal_level", "wals_directory",
+		"wal_retention_policy", "xlog_segment_size",
+	} {
+		mine, mineKnown := ours[key]
+		other, otherKnown := theirs[key]
+		if !mineKnown || !otherKnown || !strings.EqualFold(mine, other) {
+			s.t.Errorf("show-server: %s is %q (%v), in Python %q (%v)", key, mine, mineKnown, other, otherKnown)
+		}
+	}
 }

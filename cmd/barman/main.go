@@ -54,7 +54,9 @@ func newRootCommand(a *app) *cobra.Command {
 recovers them to any moment in between.
 
 The configuration is the file that -c or BARMAN_CONFIG_FILE names, or
-~/.barman.hcl, or /etc/barman.hcl with /etc/barman.d/*.hcl.
+~/.barman.hcl, or /etc/barman.hcl with /etc/barman.d/*.hcl, or the barman.conf of
+Python Barman, where that looks for it. A file whose name does not end in .hcl is
+read as a barman.conf.
 
 ` + exitCodesHelp,
 		Version:           version.String(),
@@ -81,6 +83,7 @@ The configuration is the file that -c or BARMAN_CONFIG_FILE names, or
 		newConfigUpdateCommand(a),
 		newCronCommand(a),
 		newDeleteCommand(a),
+		newDiagnoseCommand(a),
 		newGenerateManifestCommand(a),
 		newGetWALCommand(a),
 		newKeepCommand(a),
@@ -97,6 +100,7 @@ The configuration is the file that -c or BARMAN_CONFIG_FILE names, or
 		newReplicationStatusCommand(a),
 		newRetentionCommand(a),
 		newShowBackupCommand(a),
+		newShowServersCommand(a),
 		newStatusCommand(a),
 		newSwitchWALCommand(a),
 		newTerminateProcessCommand(a),

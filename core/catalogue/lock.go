@@ -108,7 +108,15 @@ func (s *Server) Holder(name string) (pid int, held bool, err error) {
 	if err != nil {
 		return 0, false, err
 	}
-	pid, held, err = holder(path)
+	// Whoever has just taken the lock writes its number a moment later.
+	const attempts, pause = 10, 5 * time.Millisecond
+	for attempt := 1; ; attempt++ {
+		pid, held, err = holder(path)
+		if sdk.KindOf(err) != sdk.Corrupt || attempt == attempts {
+			break
+		}
+		time.Sleep(pause)
+	}
 	if err != nil {
 		return 0, held, s.errorf(kindOf(err), "lock %s: %w", name, err)
 	}

@@ -138,6 +138,17 @@ func TestHeldLockWithoutProcessIsDamage(t *testing.T) {
 	}
 }
 
+func TestAHolderThatHasYetToWriteItsNumberIsWaitedFor(t *testing.T) {
+	s := newServer(t)
+	pid, _ := holdLock(t, lockFile(s, LockBackup))
+	write(t, lockFile(s, LockBackup), "")
+	written := time.AfterFunc(12*time.Millisecond, func() { write(t, lockFile(s, LockBackup), strconv.Itoa(pid)+"\n") })
+	defer written.Stop()
+	if got, held, err := s.Holder(LockBackup); err != nil || !held || got != pid {
+		t.Errorf("%d, %v, %v; expected %d", got, held, err, pid)
+	}
+}
+
 func TestLockFilesThatAreLinksAreRefused(t *testing.T) {
 	s := newServer(t)
 	outside := filepath.Join(t.TempDir(), "precious")
