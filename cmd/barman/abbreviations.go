@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -18,13 +19,29 @@ func completed(root *cobra.Command, args []string) []string {
 	cmd.InitDefaultHelpFlag()
 	cmd.InitDefaultVersionFlag()
 	all := make([]string, 0, len(args))
-	for i, arg := range args {
-		if arg == "--" {
+	for i := 0; i < len(args); i++ {
+		if args[i] == "--" {
 			return append(all, args[i:]...)
 		}
-		all = append(all, writtenOut(cmd, arg))
+		arg := writtenOut(cmd, args[i])
+		if i+1 < len(args) && takes(cmd, arg, args[i+1]) {
+			i++
+			arg += "=" + args[i]
+		}
+		all = append(all, arg)
 	}
 	return all
+}
+
+// ownWord annotates an option whose value can be left out with the values that it
+// takes as the next word, too.
+const ownWord = "value as the next word"
+
+// takes tells whether the next word is an option's value.
+func takes(cmd *cobra.Command, arg, next string) bool {
+	name, isLong := strings.CutPrefix(arg, "--")
+	flag := cmd.Flag(name)
+	return isLong && flag != nil && slices.Contains(flag.Annotations[ownWord], next)
 }
 
 func writtenOut(cmd *cobra.Command, arg string) string {

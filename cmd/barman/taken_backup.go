@@ -5,8 +5,58 @@ import (
 	"io"
 	"time"
 
+	"github.com/barman-go/barman/core/backup"
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/server"
+	"github.com/barman-go/barman/core/wal"
 )
+
+// backupNews tells how a backup gets on, in the lines of Barman in Python.
+type backupNews struct {
+	app            *app
+	server         *server.Server
+	method         string
+	begun, copying time.Time
+	origin         wal.Origin // of the WAL files told of last
+}
+
+func (n *backupNews) say(format string, args ...any) {
+	n.app.print().info(fmt.Sprintf(format, args...))
+}
+
+func (n *backupNews) reached(step backup.Step, b *catalogue.Backup) {
+	switch step {
+	case backup.Registered:
+		n.say("Starting backup using %s method for server %s in %s", b.Mode, n.server.Name(), n.server.Catalogue.Directory(b.ID))
+	case backup.Copying:
+		n.copying = time.Now()
+		if b.BeginWAL != "" {
+			n.say("Backup start at LSN: %s (%s, %08X)", b.BeginLSN, b.BeginWAL, *b.BeginOffset)
+		}
+		n.say("Starting backup copy via %s for %s", n.method, b.ID)
+	case backup.Copied:
+		n.say("Copy done (time: %s)", catalogue.PrettyDuration(time.Since(n.copying)))
+		n.say("Finalising the backup.")
+	case backup.Stored:
+		n.say("Backup size: %s", catalogue.PrettySize(sizeOf(b.Size)))
+		n.say("Backup end at LSN: %s (%s, %08X)", b.EndLSN, b.EndWAL, *b.EndOffset)
+		n.say("Backup completed (start time: %s, elapsed time: %s)", n.begun.Format("2006-01-02 15:04:05.000000"), catalogue.PrettyDuration(time.Since(n.begun)))
+	case backup.Waiting:
+		n.say("Waiting for the WAL file %s from server '%s'", b.EndWAL, n.server.Name())
+	}
+}
+
+// file tells of a WAL file that was archived meanwhile.
+func (n *backupNews) file(f wal.File) {
+	if f.Outcome != wal.Archived && f.Outcome != wal.Known {
+		return
+	}
+	if n.origin != f.Origin {
+		n.origin = f.Origin
+		n.say("%s", heading(n.server, f.Origin))
+	}
+	n.say("\t%s", f.Name)
+}
 
 // takenBackup is the outcome of a backup.
 type takenBackup struct {
@@ -20,33 +70,27 @@ type takenBackup struct {
 
 func (t takenBackup) text(w io.Writer, s style) {
 	b := t.backup
-	if !b.State.CopyDone() {
-		fmt.Fprintf(w, "Backup %s of server %s: %s\n", b.ID, t.server, s.bad(string(b.State)))
-		return
-	}
-	state := s.good(string(b.State))
-	if b.State != catalogue.StateDone {
+	state := s.bad(string(b.State))
+	switch {
+	case b.State == catalogue.StateDone:
+		state = s.good(string(b.State))
+	case b.State.CopyDone():
 		state = s.notice(string(b.State))
 	}
 	fmt.Fprintf(w, "Backup %s of server %s: %s\n", b.ID, t.server, state)
-	fmt.Fprintf(w, "  Size: %s, elapsed time: %s\n", catalogue.PrettySize(sizeOf(b.Size)), catalogue.PrettyDuration(t.elapsed))
-	fmt.Fprintf(w, "  Begin: %s (%s), end: %s (%s)\n", b.BeginLSN, b.BeginWAL, b.EndLSN, b.EndWAL)
+	if b.State == catalogue.StateWaitingForWALs {
+		fmt.Fprintf(w, "It cannot be recovered before all WAL up to %s is archived, which makes it DONE by itself. --wait waits for that.\n", b.EndWAL)
+	}
 }
 
 // document has the fields of backup.info.
 func (t takenBackup) document() map[string]any {
-	b := t.backup
-	fields := map[string]any{
-		"backup_id": b.ID, "server_name": t.server, "status": b.State, "backup_name": orNull(b.Name), "error": orNull(b.Error),
-		"mode": orNull(b.Mode), "compression": orNull(b.Compression), "systemid": orNull(b.SystemID), "version": b.Version,
-		"timeline": b.Timeline, "begin_wal": orNull(b.BeginWAL), "end_wal": orNull(b.EndWAL),
-		"begin_offset": b.BeginOffset, "end_offset": b.EndOffset, "size": b.Size, "deduplicated_size": b.DeduplicatedSize,
-		"begin_time": orNull(timestamp(b.BeginTime)), "end_time": orNull(timestamp(b.EndTime)), "pgdata": orNull(b.PGData),
-		"elapsed_seconds": t.elapsed.Seconds(),
+	fields, err := t.backup.Document()
+	if err != nil {
+		// It was written to backup.info a moment ago.
+		fields = map[string]any{"backup_id": t.backup.ID, "status": t.backup.State, "error": err.Error()}
 	}
-	if b.State.CopyDone() {
-		fields["begin_xlog"], fields["end_xlog"] = b.BeginLSN.String(), b.EndLSN.String()
-	}
+	fields["elapsed_seconds"] = t.elapsed.Seconds()
 	if t.alone {
 		return fields
 	}

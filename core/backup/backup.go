@@ -15,22 +15,10 @@ import (
 	"github.com/barman-go/barman/core/postgres"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/core/version"
-	walarchive "github.com/barman-go/barman/core/wal"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/wal"
 )
-
-// Options are the choices of one backup.
-type Options struct {
-	// Name is a name for people, kept in the catalogue; may be empty.
-	Name string
-	// Jobs overrides how many objects are under way at once; 0 leaves it to the
-	// configuration.
-	Jobs int
-	// Progress is told how far the copy has come; may be nil.
-	Progress func(pipeline.Progress)
-}
 
 // run is one backup on its way.
 type run struct {
@@ -42,14 +30,16 @@ type run struct {
 	copying *pipeline.Backup
 	hooks   *hooks.Hooks
 	begun   time.Time
+	doing   string // what fails if it fails now, as backup.info says it
 	lost    []pipeline.Lost
 	suffix  string // of the stored tar files
 	stored  int64
 }
 
-// Run takes a base backup. It returns the backup as the catalogue has it, also
-// beside an error once it was registered; it is WAITING_FOR_WALS then, or
-// FAILED. Errors: Busy while another backup of the server runs.
+// Run takes a base backup and then archives the WAL that has come. It returns the
+// backup as the catalogue has it, also beside an error once it was registered; it
+// is DONE or WAITING_FOR_WALS then, or FAILED. Errors: Busy while another backup
+// of the server runs; Unavailable when it was waited for WAL in vain.
 func Run(ctx context.Context, s *server.Server, options Options) (*catalogue.Backup, error) {
 	if options.Name != "" {
 		if err := catalogue.ValidBackupName(options.Name); err != nil {
@@ -63,49 +53,52 @@ func Run(ctx context.Context, s *server.Server, options Options) (*catalogue.Bac
 	if err := s.Catalogue.CreateDirectories(); err != nil {
 		return nil, err
 	}
-	if err := warnOfReceiver(s); err != nil {
-		return nil, err
-	}
 	r := newRun(s, options, facts)
 	defer r.hooks.Close()
 	// A setting that a plugin refuses is no failed backup: there is no backup yet.
 	if err := r.open(ctx); err != nil {
 		return nil, err
 	}
-	defer r.copying.Close()
+	defer r.stop()
 	lock, err := s.Catalogue.Lock(catalogue.LockBackup)
 	if err != nil {
 		return nil, err
 	}
 	err = r.locked(ctx)
-	return r.backup, errors.Join(err, lock.Release())
+	if err = errors.Join(err, lock.Release()); err != nil || options.Wait {
+		return r.backup, err
+	}
+	return settle(ctx, s, r.backup.ID, options.File)
 }
 
 // newRun prepares a backup, whose hooks are to be closed.
 func newRun(s *server.Server, options Options, facts postgres.Facts) *run {
-	return &run{server: s, options: options, hooks: hooks.Of(s, hooks.Backup), facts: facts, begun: time.Now()}
+	return &run{server: s, options: options, hooks: hooks.Of(s, hooks.Backup), facts: facts, begun: time.Now(), doing: "starting backup"}
 }
 
 // open starts the plugins.
-func (r *run) open(ctx context.Context) (err error) {
+func (r *run) open(ctx context.Context) error {
 	r.line = r.server.BackupLine()
 	if r.options.Jobs > 0 {
 		r.line.Lanes = r.options.Jobs
 	}
-	r.copying, err = r.server.Engine.OpenBackup(ctx, r.line)
+	source := r.line.Source
+	r.line.Source.Settings = chosen{Settings: source.Settings, stage: source, choices: r.options.Source, ignored: func(option string) {
+		r.server.Logger.Warn(option+" has no effect: the backup source has no such setting", "source", source.Name)
+	}}
+	copying, err := r.server.Engine.OpenBackup(ctx, r.line)
+	if err == nil {
+		r.copying = copying
+	}
 	return err
 }
 
-// warnOfReceiver tells of what keeps the backup from ever becoming complete.
-func warnOfReceiver(s *server.Server) error {
-	if s.Config.WAL.Source == nil || s.Config.WAL.Archive {
-		return nil
+// stop stops them, if they run.
+func (r *run) stop() {
+	if r.copying != nil {
+		r.copying.Close()
+		r.copying = nil
 	}
-	_, running, err := walarchive.Receiving(s)
-	if err == nil && !running {
-		s.Logger.Warn("nothing receives the server's WAL, without which the backup stays incomplete; run: barman cron")
-	}
-	return err
 }
 
 func readFacts(ctx context.Context, s *server.Server) (postgres.Facts, error) {
@@ -130,19 +123,64 @@ func (r *run) locked(ctx context.Context) error {
 	if err := r.server.Catalogue.WriteIdentity(identity); err != nil {
 		return err
 	}
+	if err := r.warnOfName(); err != nil {
+		return err
+	}
 	var err error
 	if r.backup, err = r.server.Catalogue.Create(r.begun); err != nil {
 		return err
 	}
+	r.backup.Mode = catalogue.ModePostgres
+	r.reached(Registered)
 	r.server.Logger.Info("backup begins", "backup", r.backup.ID)
 	if err := r.take(ctx); err != nil {
 		return r.fail(ctx, err)
 	}
-	if err := r.after(ctx, nil); err != nil {
-		return err
-	}
 	r.server.Logger.Info("backup is stored", "backup", r.backup.ID, "size", catalogue.PrettySize(*r.backup.Size))
+	r.conclude(ctx)
+	r.reached(Stored)
+	return r.wait(ctx)
+}
+
+func (r *run) reached(s Step) {
+	if r.options.Reached != nil {
+		r.options.Reached(s, r.backup)
+	}
+}
+
+// warnOfName tells that a name means more than one backup.
+func (r *run) warnOfName() error {
+	if r.options.Name == "" {
+		return nil
+	}
+	for entry, err := range r.server.Catalogue.Entries() {
+		if err != nil {
+			return err
+		}
+		if entry.Backup != nil && entry.Backup.Name == r.options.Name {
+			r.server.Logger.Warn("another backup has the same name: use their IDs", "name", r.options.Name, "backup", entry.ID)
+		}
+	}
 	return nil
+}
+
+// wait waits for the backup's WAL, if that was asked for, and tells the hooks.
+func (r *run) wait(ctx context.Context) error {
+	if !r.options.Wait {
+		r.after(ctx, nil)
+		return nil
+	}
+	r.reached(Waiting)
+	b, err := wait(ctx, r.server, r.backup.ID, r.options)
+	if b != nil {
+		r.backup = b
+	}
+	if r.backup.State == catalogue.StateFailed {
+		r.after(ctx, err)
+	} else {
+		r.after(ctx, nil) // it is stored, whatever became of its WAL
+	}
+	return err
 }
 
 // take copies the data and records what is known of the backup.
@@ -155,11 +193,15 @@ func (r *run) take(ctx context.Context) error {
 	if err := r.server.Catalogue.Save(r.backup); err != nil {
 		return err
 	}
-	result, err := r.copy(ctx)
+	r.doing = "copying files"
+	r.reached(Copying)
+	begun := time.Now()
+	result, err := r.copyWithRetries(ctx)
 	if err != nil {
 		return err
 	}
-	r.finish(result)
+	r.finish(result, time.Since(begun))
+	r.reached(Copied)
 	if err := r.server.Catalogue.Save(r.backup); err != nil {
 		return err
 	}
@@ -169,10 +211,16 @@ func (r *run) take(ctx context.Context) error {
 // describe fills in what is known before the copy begins.
 func (r *run) describe() {
 	b, f := r.backup, r.facts
-	b.Server, b.Name, b.Mode = r.server.Name(), r.options.Name, catalogue.ModePostgres
+	b.Server, b.Name = r.server.Name(), r.options.Name
 	b.SystemID, b.Version, b.SegmentSize = f.SystemID, f.VersionNum, f.SegmentSize
 	b.PGData, b.ConfigFile, b.HBAFile, b.IdentFile, b.IncludedFiles = f.DataDirectory, f.ConfigFile, f.HBAFile, f.IdentFile, f.IncludedFiles
 	b.BeginTime = r.begun
+	if f.Timeline != 0 {
+		// Until the source tells where it begins.
+		b.Timeline, b.BeginLSN = f.Timeline, f.LSN
+		offset := int64(f.SegmentSize.Offset(f.LSN))
+		b.BeginWAL, b.BeginOffset = f.CurrentWAL(), &offset
+	}
 	for _, t := range f.Tablespaces {
 		b.Tablespaces = append(b.Tablespaces, catalogue.Tablespace{Name: t.Name, OID: t.OID, Location: t.Location})
 	}
@@ -253,7 +301,7 @@ func (r *run) keep(w *catalogue.ReceiptsWriter, receipts []sdk.Receipt) error {
 }
 
 // finish fills in what the source and the sinks reported.
-func (r *run) finish(result sdk.BackupResult) {
+func (r *run) finish(result sdk.BackupResult, copying time.Duration) {
 	b := r.backup
 	b.Timeline, b.BeginLSN, b.EndLSN, b.Label = result.Timeline, result.BeginLSN, result.EndLSN, result.Label
 	b.EndTime = result.EndTime
@@ -271,8 +319,7 @@ func (r *run) finish(result sdk.BackupResult) {
 	b.BeginWAL, b.EndWAL, b.BeginOffset, b.EndOffset = begin.Name(b.SegmentSize), end.Name(b.SegmentSize), &beginOffset, &endOffset
 	b.Tablespaces = tablespaces(b.Tablespaces, result.Tablespaces)
 	b.Compression = compression(r.suffix, result.Codec)
-	elapsed := time.Since(r.begun).Seconds()
-	b.CopyStats = catalogue.Dict{{Key: "copy_time", Value: elapsed}, {Key: "total_time", Value: elapsed}}
+	b.CopyStats = catalogue.Dict{{Key: "copy_time", Value: copying.Seconds()}, {Key: "total_time", Value: time.Since(r.begun).Seconds()}}
 	size := r.stored
 	b.Size, b.DeduplicatedSize = &size, &size
 	b.State = catalogue.StateWaitingForWALs

@@ -151,7 +151,7 @@ func TestTheSegmentsOfABackup(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &run{backup: &catalogue.Backup{SegmentSize: size}, begun: time.Now()}
-			r.finish(sdk.BackupResult{Timeline: test.timeline, BeginLSN: test.begin, EndLSN: test.end})
+			r.finish(sdk.BackupResult{Timeline: test.timeline, BeginLSN: test.begin, EndLSN: test.end}, time.Second)
 			b := r.backup
 			if b.BeginWAL != test.beginWAL || b.EndWAL != test.endWAL || *b.BeginOffset != test.beginOffset || *b.EndOffset != test.endOffset {
 				t.Errorf("%s+%#x to %s+%#x", b.BeginWAL, *b.BeginOffset, b.EndWAL, *b.EndOffset)

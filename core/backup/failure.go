@@ -16,12 +16,11 @@ import (
 // fail marks the backup as FAILED and removes what was copied: half a backup is
 // of no use and takes the room that the next one needs.
 func (r *run) fail(ctx context.Context, cause error) error {
-	// What follows must happen also when ctx has ended.
-	ctx = context.WithoutCancel(ctx)
 	listed := r.listed()
-	r.backup.Fail("copying files", cause)
+	r.backup.Fail(r.doing, cause)
 	err := r.withdraw(listed)
-	return errors.Join(fmt.Errorf("backup %s of server %s: %w", r.backup.ID, r.server.Name(), cause), err, r.after(ctx, cause))
+	r.after(ctx, cause)
+	return errors.Join(fmt.Errorf("backup %s of server %s: %w", r.backup.ID, r.server.Name(), cause), err)
 }
 
 // withdraw writes down that the backup failed and removes its files.

@@ -43,7 +43,7 @@ func (s *site) take(options Options) (*catalogue.Backup, error) {
 	if err := r.open(s.t.Context()); err != nil {
 		return nil, err
 	}
-	defer r.copying.Close()
+	defer r.stop()
 	err := r.locked(s.t.Context())
 	return r.backup, err
 }

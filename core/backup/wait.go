@@ -11,28 +11,38 @@ import (
 	"github.com/barman-go/barman/sdk"
 )
 
-// pollWAL is how often Wait looks for new WAL.
+// pollWAL is how often wait looks for new WAL.
 const pollWAL = 500 * time.Millisecond
 
 // Settle archives the WAL that has come and returns the backup in the state that
 // this puts it in. That WAL cannot be archived, or is being archived by another
 // process, is no fault of the backup: it is logged.
 func Settle(ctx context.Context, s *server.Server, id catalogue.BackupID) (*catalogue.Backup, error) {
-	_, err := wal.Archive(ctx, s, wal.ArchiveOptions{})
+	return settle(ctx, s, id, nil)
+}
+
+func settle(ctx context.Context, s *server.Server, id catalogue.BackupID, file func(wal.File)) (*catalogue.Backup, error) {
+	_, err := wal.Archive(ctx, s, wal.ArchiveOptions{File: file})
 	if err != nil && sdk.KindOf(err) != sdk.Busy {
 		s.Logger.Warn("WAL could not be archived after the backup; the next run of archive-wal or cron tries again", "backup", id, "error", err)
 	}
 	return current(s, id)
 }
 
-// Wait archives WAL again and again until the backup has all that it needs. ctx
-// may end it before, which leaves the backup as it is. A WAL file that is lost
+// wait archives WAL again and again until the backup has all that it needs, or
+// the limit is over, which leaves the backup as it is. A WAL file that is lost
 // makes the backup FAILED and is an error of kind Corrupt.
-func Wait(ctx context.Context, s *server.Server, id catalogue.BackupID) (*catalogue.Backup, error) {
+func wait(ctx context.Context, s *server.Server, id catalogue.BackupID, options Options) (*catalogue.Backup, error) {
+	if limit := options.WaitLimit; limit > 0 {
+		late := sdk.Errorf(sdk.Unavailable, "not all of it was archived within %s: see that archive_command or receive-wal works ('barman check %s')", limit, s.Name())
+		limited, cancel := context.WithTimeoutCause(ctx, limit, late)
+		defer cancel()
+		ctx = limited
+	}
 	ticker := time.NewTicker(pollWAL)
 	defer ticker.Stop()
 	for {
-		_, unarchived := wal.Archive(ctx, s, wal.ArchiveOptions{})
+		_, unarchived := wal.Archive(ctx, s, wal.ArchiveOptions{File: options.File})
 		b, err := current(s, id)
 		if err != nil || b.State == catalogue.StateDone {
 			return b, err

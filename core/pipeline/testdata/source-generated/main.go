@@ -24,6 +24,7 @@ type config struct {
 	Endless   bool   `hcl:"endless,optional" doc:"The last object never ends: after some megabytes nothing more comes of it."`
 	WaitFor   string `hcl:"wait_for,optional" doc:"A file that must exist before the last object begins."`
 	Complaint string `hcl:"complaint,optional" doc:"An error that comes after all objects."`
+	FailsOnce string `hcl:"fails_once,optional" doc:"A file: if it is there, it is removed, and one object fewer comes before an error."`
 	Refused   string `hcl:"refused,optional" doc:"A value that is refused."`
 	SystemID  string `hcl:"system_id,optional" doc:"Of the cluster." default:"7000000000000000001"`
 }
@@ -43,6 +44,9 @@ func main() {
 type source struct{ config }
 
 func (s source) Backup(ctx context.Context, r sdk.BackupRequest, emit sdk.Emitter) (sdk.BackupResult, error) {
+	if s.FailsOnce != "" && os.Remove(s.FailsOnce) == nil {
+		s.Objects, s.Complaint = s.Objects-1, "it fails once"
+	}
 	emit.Expect(int64(s.Objects) * int64(s.Size))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(r.Jobs, 1))
