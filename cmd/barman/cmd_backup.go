@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/barman-go/barman/core/backup"
+	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/check"
 	"github.com/barman-go/barman/core/config"
 	"github.com/barman-go/barman/sdk"
@@ -88,6 +89,11 @@ func (o *backupOptions) addFlags(flags *pflag.FlagSet) {
 }
 
 func (o *backupOptions) check(flags *pflag.FlagSet) error {
+	if flags.Changed("name") {
+		if err := catalogue.ValidBackupName(o.name); err != nil {
+			return err
+		}
+	}
 	switch {
 	case flags.Changed("jobs") && (o.jobs < 1 || o.jobs > maxJobs):
 		return sdk.Errorf(sdk.Invalid, "--jobs %d: choose from 1 to %d", o.jobs, maxJobs)

@@ -254,7 +254,9 @@ func (r *run) finish(ctx context.Context) error {
 	for _, f := range b.files {
 		switch {
 		case f.outcome == Archived || f.outcome == Known:
-			r.notifyAfter(ctx, f, nil)
+			if f.announced {
+				r.notifyAfter(ctx, f, nil)
+			}
 			r.done(f)
 		case f.announced && f.durable == "" && f.outcome == "":
 			r.notifyAfter(ctx, f, err)
