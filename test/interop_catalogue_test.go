@@ -45,11 +45,10 @@ func delivering(to ...catalogue) string {
 	return strings.Join(commands, " && ")
 }
 
-// bothMake has each program make a catalogue of the same server: one takes a
-// backup, then the other, and PostgreSQL delivers its WAL to both.
-func bothMake(t *testing.T) (server *site, debians, ours *made) {
+// bothMake has each program make a catalogue of the same server, in a directory:
+// one takes a backup, then the other, and PostgreSQL delivers its WAL to both.
+func bothMake(t *testing.T, memory string) (server *site, debians, ours *made) {
 	t.Helper()
-	memory := pgtest.Tmpfs(t, 4<<30) // much is written and copied, and nothing here is about disks
 	debians, ours = &made{catalogue: newCatalogue(t, memory), by: catalogue.debians}, &made{catalogue: newCatalogue(t, memory), by: catalogue.ours}
 	both := []*made{debians, ours}
 	archiving := map[string]string{"archive_mode": "on", "archive_command": delivering(debians.catalogue, ours.catalogue)}
@@ -266,6 +265,10 @@ func sameAnswers(t *testing.T, m made) {
 	m.sameFiles("wal", m.tar)
 	m.sameFiles("standalone", m.late)
 	m.sameFiles("data", m.branch)
+	m.must(catalogue.debians, "verify-backup", "main", m.plain)
+	for _, id := range []string{m.plain, m.tar, m.branch} {
+		m.must(catalogue.ours, "verify-backup", "main", id)
+	}
 
 	m.must(m.by, "keep", "--target", "full", "main", m.late)
 	m.with("retention_policy", "REDUNDANCY 1").sameList("- OBSOLETE\n", "- KEEP:FULL\n", "- FAILED\n", "- WAITING_FOR_WALS\n")
@@ -277,7 +280,12 @@ func sameAnswers(t *testing.T, m made) {
 
 func TestBothProgramsAgreeOnEachOthersCatalogues(t *testing.T) {
 	t.Parallel()
-	_, debians, ours := bothMake(t)
+	memory := pgtest.Tmpfs(t, 4<<30) // much is written and copied, and nothing here is about disks
+	server, debians, ours := bothMake(t, memory)
+	t.Run("turns on one catalogue", func(t *testing.T) {
+		t.Parallel()
+		takeTurns(t, server, memory)
+	})
 	for _, m := range []struct {
 		by string
 		*made

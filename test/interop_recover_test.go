@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -128,7 +129,9 @@ func (m made) sameRecovery(check func(c *pgtest.Cluster), backup string, target 
 	recover := func(name string, by program) recovered {
 		scratch := pgtest.Scratch(m.t)
 		r := recovered{t: m.t, program: name, directory: filepath.Join(scratch, "data"), elsewhere: filepath.Join(scratch, "fast")}
-		m.must(by, append(append([]string{"recover", "--tablespace", "fast:" + r.elsewhere}, target...), "main", backup, r.directory)...)
+		if ran := by(m.catalogue, slices.Concat([]string{"recover", "--tablespace", "fast:" + r.elsewhere}, target, []string{"main", backup, r.directory})...); ran.Code != 0 || strings.Contains(ran.Stderr, "did not store") {
+			m.t.Fatalf("backup %s, recovered with %v by %s: %+v", backup, target, name, ran)
+		}
 		return r
 	}
 	theirs, ours := recover("Debian's barman", catalogue.debians), recover("our barman", catalogue.ours)

@@ -201,6 +201,9 @@ func (r *run) take(ctx context.Context) error {
 		return err
 	}
 	r.finish(result, time.Since(begun))
+	if err := r.linkTablespaces(); err != nil {
+		return err
+	}
 	r.reached(Copied)
 	if err := r.server.Catalogue.Save(r.backup); err != nil {
 		return err

@@ -93,18 +93,6 @@ func (s *site) base(elements ...string) string {
 	return filepath.Join(append([]string{s.Catalogue.Directory(s.backup.ID)}, elements...)...)
 }
 
-// linkTablespaces puts the links into the data directory that pg_basebackup
-// makes there, and pg_verifybackup follows.
-func (s *site) linkTablespaces() {
-	s.t.Helper()
-	for _, ts := range s.backup.Tablespaces {
-		oid := filepath.Base(s.tablespace(ts))
-		if err := os.Symlink(s.tablespace(ts), s.base("data", "pg_tblspc", oid)); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-}
-
 func (s *site) tablespace(ts catalogue.Tablespace) string {
 	path, err := s.Catalogue.TablespaceDirectory(s.backup, ts.OID)
 	if err != nil {
