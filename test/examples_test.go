@@ -46,7 +46,9 @@ func (s exampleSite) load(t *testing.T, example string) string {
 		t.Fatal(err)
 	}
 	written := s.places.Replace(string(text))
-	if !strings.Contains(written, "barman {") {
+	if filepath.Ext(example) == ".conf" {
+		written = strings.Replace(written, "barman_user = barman", "barman_user =", 1)
+	} else if !strings.Contains(written, "barman {") {
 		written = "barman {\n  home = \"" + filepath.Join(s.directory, "home") + "\"\n}\n" + written
 	}
 	path := filepath.Join(s.directory, filepath.Base(example))
@@ -58,9 +60,13 @@ func (s exampleSite) load(t *testing.T, example string) string {
 
 func exampleConfigurations(t *testing.T) []string {
 	t.Helper()
-	found, err := filepath.Glob("../examples/*.hcl")
-	if err != nil || len(found) == 0 {
-		t.Fatalf("examples: %v, error %v", found, err)
+	var found []string
+	for _, pattern := range []string{"../examples/*.hcl", "../examples/*.conf"} {
+		some, err := filepath.Glob(pattern)
+		if err != nil || len(some) == 0 {
+			t.Fatalf("examples %s: %v, error %v", pattern, some, err)
+		}
+		found = append(found, some...)
 	}
 	return found
 }
@@ -109,7 +115,7 @@ func TestTheReadmeOfTheExamplesListsThemAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	var listed []string
-	for _, match := range regexp.MustCompile(`\]\(([a-z-]+\.hcl)\)`).FindAllStringSubmatch(string(text), -1) {
+	for _, match := range regexp.MustCompile(`\]\(([a-z-]+\.(?:hcl|conf))\)`).FindAllStringSubmatch(string(text), -1) {
 		listed = append(listed, match[1])
 	}
 	for _, example := range exampleConfigurations(t) {

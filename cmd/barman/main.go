@@ -109,6 +109,7 @@ read as a barman.conf.
 		newWALArchiveCommand(a),
 		newWALGapsCommand(a),
 	)
+	completions(root)
 	return root
 }
 

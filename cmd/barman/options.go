@@ -25,7 +25,7 @@ type globalOptions struct {
 }
 
 func (o *globalOptions) addFlags(flags *pflag.FlagSet) {
-	flags.StringVarP(&o.config, "config", "c", "", "configuration `FILE` (default $BARMAN_CONFIG_FILE, ~/.barman.hcl, /etc/barman.hcl)")
+	flags.StringVarP(&o.config, "config", "c", "", "configuration `FILE` (default $BARMAN_CONFIG_FILE, ~/.barman.hcl, /etc/barman.hcl or a barman.conf)")
 	flags.StringVarP(&o.format, "format", "f", formatConsole, "output `FORMAT`: console or json")
 	flags.StringVar(&o.color, "color", "auto", "`WHEN` to colour the output: always, auto or never")
 	flags.StringVar(&o.logLevel, "log-level", "", "least severe `LEVEL` to log: DEBUG, INFO, WARNING, ERROR, CRITICAL, NOTSET or a number (default from the configuration)")

@@ -24,6 +24,7 @@ func ReferenceMarkdown() (string, error) {
 		{"`plugin \"<kind>\" \"<name>\" { … }`", "Where a plugin's binary is, or what it must be. Needed only for a plugin that is not in `plugin_dirs` or that is pinned. " +
 			"The kind is " + oneOf(pluginKinds()) + ".", s.plugin},
 		{"`server \"<name>\" { … }`, `defaults { … }`", serverText, s.server},
+		{"`model \"<name>\" { … }`", modelText, section{}},
 		{"`backup { … }`", backupText, s.backup},
 		{"`wal { … }`", walText, s.wal},
 		{"`sink \"<plugin>\" { … }`", sinkText, s.sink},
@@ -33,7 +34,10 @@ func ReferenceMarkdown() (string, error) {
 			"Hooks are called in the order in which they are written, those of `defaults` first. " +
 			"All other settings of the block belong to the plugin.", s.hook},
 	} {
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n%s", entry.title, entry.text, schema.Markdown(entry.section.decoder.Schema()))
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n", entry.title, entry.text)
+		if entry.section.decoder != nil {
+			fmt.Fprintf(&b, "\n%s", schema.Markdown(entry.section.decoder.Schema()))
+		}
 	}
 	return b.String(), nil
 }
@@ -41,7 +45,11 @@ func ReferenceMarkdown() (string, error) {
 const introduction = `# Configuration
 
 Barman reads the file that ` + "`-c FILE`" + ` or the environment variable ` + "`" + EnvConfigFile + "`" + ` names, and no other. Without either it reads
-` + "`~/.barman.hcl`" + `, and if there is none, ` + "`/etc/barman.hcl`" + ` and then ` + "`/etc/barman.d/*.hcl`" + ` in sorted order, as if they were one file.
+` + "`~/.barman.hcl`" + `, and if there is none, ` + "`/etc/barman.hcl`" + ` and then ` + "`/etc/barman.d/*.hcl`" + ` in sorted order, as if they were one file. What
+` + "`barman config-update`" + ` has changed is in ` + "`.barman.auto.hcl`" + ` below ` + "`home`" + ` and is laid over all of them, setting by setting.
+
+A file whose name does not end in ` + "`.hcl`" + ` is read as a ` + "`barman.conf`" + ` of Python Barman. Where there is no HCL, it is found where Python Barman looks for it:
+` + "`~/.barman.conf`, `/etc/barman.conf`, `/etc/barman/barman.conf`" + `. [What becomes of its options](operations.md#coming-from-python-barman).
 
 The files are HCL. A server that says only ` + "`conninfo`" + ` works:
 
@@ -63,6 +71,10 @@ const serverText = "A PostgreSQL server, by a name that is unique, names its dir
 	"they hold for every server that does not say otherwise, setting by setting, also inside of `backup`, `wal`, `retention` and `recovery`. " +
 	"Two things are inherited differently: a `backup` or `wal` block with any `source`, `transform` or `sink` of its own inherits none of these, " +
 	"and hooks add up."
+
+const modelText = "A set of settings that `barman config-switch SERVER MODEL` lays over a server, and `--reset` takes off again: those of `server`, and the blocks `backup`, `wal`, " +
+	"`retention` and `recovery`, inherited as from `defaults`, only that the model's win. `cluster` is required and must be the server's. " +
+	"A model has no hooks and changes no directory."
 
 const backupText = "The pipeline of base backups: at most one `source \"<plugin>\" { … }` (default: `pgbasebackup`), any number of `transform \"<plugin>\" { … }` in the order " +
 	"of a backup, and one or more `sink \"<plugin>\" { … }` (default: `posix`). The settings of these blocks belong to the plugins."

@@ -93,7 +93,7 @@ func carryOut(c *config.Config) ([]config.Change, error) {
 	return changes, durable.Remove(path)
 }
 
-// replace gives a file new content, and leaves its owner and mode. What a symbolic
+// replace gives a file new content, and leaves its mode, and its owner if it can. What a symbolic
 // link leads to is replaced, and not the link.
 func replace(path string, content []byte) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
@@ -116,12 +116,27 @@ func replace(path string, content []byte) error {
 	if _, err := file.Write(content); err != nil {
 		return errors.Join(err, file.Abort())
 	}
-	if owner, ok := info.Sys().(*syscall.Stat_t); ok && (int(owner.Uid) != os.Geteuid() || int(owner.Gid) != os.Getegid()) {
-		if err := os.Chown(file.Temporary(), int(owner.Uid), int(owner.Gid)); err != nil {
-			return errors.Join(sdk.Errorf(sdk.Denied, "%s would not belong to its owner any more: %w", path, err), file.Abort())
-		}
+	if err := keepOwner(file.Temporary(), info); err != nil {
+		return errors.Join(err, file.Abort())
 	}
 	return file.Commit()
+}
+
+// keepOwner gives a file the owner and group of the one that it replaces, as far as
+// this user may. Whoever may write the directory may be the owner as well.
+func keepOwner(path string, old fs.FileInfo) error {
+	owner, ok := old.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	err := os.Chown(path, int(owner.Uid), int(owner.Gid))
+	if errors.Is(err, fs.ErrPermission) {
+		err = os.Chown(path, -1, int(owner.Gid))
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
 }
 
 // read returns the changes in the queue; none when there is no queue.

@@ -32,9 +32,8 @@ type value struct {
 // values are those of all options of a server, a model, or [barman].
 type values map[string]value
 
-func (v values) text(name string) string  { return v[name].text }
-func (v values) number(name string) int64 { return v[name].number }
-func (v values) truth(name string) bool   { return v[name].truth }
+func (v values) text(name string) string { return v[name].text }
+func (v values) truth(name string) bool  { return v[name].truth }
 
 // has tells whether a set holds a member.
 func (v values) has(name, member string) bool {
