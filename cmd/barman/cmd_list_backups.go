@@ -27,7 +27,8 @@ func newListBackupsCommand(a *app) *cobra.Command {
 A line shows server, ID, name, type (F full, I incremental, R rsync, S
 snapshot), end, size with the WAL it needs, and size of the WAL up to the next
 backup; of a backup that is not complete, its state. A backup whose backup.info
-is damaged is listed as DAMAGED; the exit code is 6 then.
+is damaged is listed as DAMAGED; the exit code is 6 then. A backup whose data is
+gone, and a directory with files that belong to no backup, are warned of.
 
 ` + exitCodesHelp,
 		Example:           "  barman list-backups main\n  barman list-backups all --minimal\n  barman -f json list-backups main",
@@ -52,6 +53,9 @@ func runListBackups(ctx context.Context, a *app, o listBackupsOptions, args []st
 			return err
 		}
 		a.print().answer(backupList{server: s.Name(), listing: found, minimal: o.minimal})
+		for _, warning := range found.warnings {
+			a.print().warn(warning)
+		}
 		return found.damage
 	})
 }

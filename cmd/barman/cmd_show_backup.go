@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/continuity"
+	"github.com/barman-go/barman/core/removal"
 	"github.com/barman-go/barman/core/retention"
 	"github.com/barman-go/barman/sdk/wal"
 )
@@ -24,7 +26,7 @@ last, oldest, first, last-failed, latest-full and last-full.
 ` + exitCodesHelp,
 		Example:           "  barman show-backup main latest\n  barman -f json show-backup main 20240110T120000",
 		Args:              exactly(2, "a server and a backup"),
-		ValidArgsFunction: a.completeServer,
+		ValidArgsFunction: a.completeBackup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runShowBackup(cmd.Context(), a, args[0], args[1])
 		},
@@ -47,6 +49,12 @@ func runShowBackup(ctx context.Context, a *app, name, reference string) error {
 	if found.damage != nil {
 		a.print().warn(found.damage.Error())
 	}
+	switch lost, err := removal.Lost(s, b); {
+	case err != nil:
+		return err
+	case lost:
+		a.print().warn(fmt.Sprintf("the data of backup %s is not in %s: bring it back, or clear the backup away with 'barman delete'", b.ID, s.Catalogue.Directory(b.ID)))
+	}
 	timelines, unread := continuity.Timelines(ctx, s)
 	if len(unread) > 0 { // encrypted, perhaps: the pipeline may know
 		opened, err := a.inspected(s.Config)
@@ -63,6 +71,7 @@ func runShowBackup(ctx context.Context, a *app, name, reference string) error {
 		shown.verdict = found.verdicts[b.ID]
 	}
 	shown.previous, shown.next = found.neighbours(b.ID)
+	shown.chain = found.chain(b)
 	a.print().answer(shown)
 	return nil
 }
@@ -75,4 +84,6 @@ type shownBackup struct {
 	previous, next catalogue.BackupID
 	timelines      []wal.Timeline    // younger ones that it can be led to
 	verdict        retention.Verdict // empty without a policy
+	// chain are the backups that it builds on, from the full one on, and itself.
+	chain []catalogue.BackupID
 }

@@ -51,6 +51,9 @@ func runStatus(ctx context.Context, a *app, args []string) error {
 		unreachable := status.postgreSQL(ctx, s)
 		status.backups(configured, found)
 		a.print().answer(status)
+		for _, warning := range found.warnings {
+			a.print().warn(warning)
+		}
 		if !configured.Active && unreachable != nil {
 			unreachable = nil // nobody expects it to be there
 		}

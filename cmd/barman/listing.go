@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -24,6 +25,9 @@ type listing struct {
 	// damage is what could not be read, as an error of kind Corrupt. The rest is
 	// there nevertheless.
 	damage error
+	// warnings tell what is in the catalogue's directories, or missing there, and
+	// should not be so.
+	warnings []string
 }
 
 // readListing reads the catalogue, after it marked as FAILED what killed
@@ -61,7 +65,32 @@ func readListing(s *server.Server) (listing, error) {
 		damage = append(damage, err)
 	}
 	l.damage = errors.Join(damage...)
-	return l, nil
+	l.warnings, err = doubts(s, entries)
+	return l, err
+}
+
+// doubts tells of complete backups whose data is gone, and of directories that
+// belong to no backup.
+func doubts(s *server.Server, entries []catalogue.Entry) ([]string, error) {
+	var texts []string
+	for _, entry := range entries {
+		if entry.Backup == nil {
+			continue
+		}
+		lost, err := removal.Lost(s, entry.Backup)
+		if err != nil {
+			return nil, err
+		}
+		if lost {
+			texts = append(texts, fmt.Sprintf("the data of backup %s of server %s is not in %s: bring it back, or clear the backup away with 'barman delete'",
+				entry.ID, s.Name(), s.Catalogue.Directory(entry.ID)))
+		}
+	}
+	left, err := s.Catalogue.Leftovers()
+	for _, id := range left.Strays {
+		texts = append(texts, fmt.Sprintf("%s holds files, and no backup.info makes a backup of them: put it there, or remove the directory", s.Catalogue.Directory(id)))
+	}
+	return texts, err
 }
 
 // readEntries reads all backups, the oldest first.
@@ -104,6 +133,26 @@ func (l listing) neighbours(id catalogue.BackupID) (previous, next catalogue.Bac
 		}
 	}
 	return "", next
+}
+
+// chain returns the backups that one builds on, from the full one on, and itself.
+// It begins later when one of them is missing.
+func (l listing) chain(b *catalogue.Backup) []catalogue.BackupID {
+	byID := map[catalogue.BackupID]*catalogue.Backup{}
+	for _, other := range l.backups() {
+		byID[other.ID] = other
+	}
+	ids := []catalogue.BackupID{b.ID}
+	for b.ParentID != "" && b.ParentID < b.ID { // parents are older, whatever the file says
+		ids = append(ids, b.ParentID)
+		parent, found := byID[b.ParentID]
+		if !found {
+			break
+		}
+		b = parent
+	}
+	slices.Reverse(ids)
+	return ids
 }
 
 // typeLetter is how lists show the type of a backup.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -29,10 +30,49 @@ func (b shownBackup) document() map[string]any {
 	shown["tablespaces"] = tablespaces
 	shown["base_backup_information"] = b.baseDocument()
 	shown["wal_information"] = b.archiveDocument()
-	shown["catalog_information"] = map[string]any{
-		"retention_policy": b.retentionText(), "previous_backup": b.previousText(), "next_backup": b.nextText(),
+	shown["catalog_information"] = b.catalogueDocument()
+	if len(b.backup.SnapshotsInfo) > 0 {
+		shown["snapshots_info"] = plain(b.backup.SnapshotsInfo)
 	}
 	return map[string]any{b.server: shown}
+}
+
+func (b shownBackup) catalogueDocument() map[string]any {
+	document := map[string]any{
+		"retention_policy": b.retentionText(), "previous_backup": b.previousText(), "next_backup": b.nextText(),
+	}
+	if b.backup.ParentID != "" {
+		document["root_backup_id"], document["parent_backup_id"], document["chain_size"] = b.chain[0], b.backup.ParentID, len(b.chain)
+	}
+	if b.backup.Mode == catalogue.ModePostgres {
+		document["children_backup_ids"] = b.children() // null for none
+	}
+	return document
+}
+
+// plain is a value of backup.info as JSON has it.
+func plain(value any) any {
+	switch value := value.(type) {
+	case catalogue.Dict:
+		object := map[string]any{}
+		for _, entry := range value {
+			object[fmt.Sprint(entry.Key)] = plain(entry.Value)
+		}
+		return object
+	case catalogue.List:
+		return plainItems(value)
+	case catalogue.Tuple:
+		return plainItems(value)
+	}
+	return value
+}
+
+func plainItems(items []any) []any {
+	list := make([]any, len(items))
+	for i, item := range items {
+		list[i] = plain(item)
+	}
+	return list
 }
 
 func (b shownBackup) serverDocument() map[string]any {

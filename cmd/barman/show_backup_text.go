@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,6 +69,9 @@ func (b shownBackup) sections() []section {
 	}
 	if !b.backup.State.CopyDone() {
 		return all
+	}
+	if snapshots := b.snapshots(); len(snapshots.rows) > 0 {
+		all = append(all, snapshots)
 	}
 	if len(b.backup.Tablespaces) > 0 {
 		tablespaces := section{title: "Tablespaces"}
@@ -156,7 +161,73 @@ func (b shownBackup) surroundings() section {
 	s.add("Retention Policy", b.retentionText())
 	s.add("Previous Backup", b.previousText())
 	s.add("Next Backup", b.nextText())
+	if b.backup.ParentID != "" {
+		s.add("Root Backup", string(b.chain[0]))
+		s.add("Parent Backup", string(b.backup.ParentID))
+		s.add("Backup chain size", strconv.Itoa(len(b.chain)))
+	}
+	if len(b.backup.ChildrenIDs) > 0 {
+		s.add("Children Backup(s)", strings.Join(b.children(), ", "))
+	}
 	return s
+}
+
+func (b shownBackup) children() []string {
+	var ids []string
+	for _, id := range b.backup.ChildrenIDs {
+		ids = append(ids, string(id))
+	}
+	return ids
+}
+
+// snapshots tells what Barman in Python noted of the disks that it took snapshots
+// of: the provider, what concerns all of them, and then each.
+func (b shownBackup) snapshots() section {
+	s := section{title: "Snapshot information"}
+	info := b.backup.SnapshotsInfo
+	s.add("provider", textOf(info, "provider"))
+	s.addAll(info, "provider_info")
+	list, _ := info.Get("snapshots")
+	items, _ := list.(catalogue.List)
+	for _, item := range items {
+		snapshot, ok := item.(catalogue.Dict)
+		if !ok {
+			continue
+		}
+		s.addAll(snapshot, "provider")
+		if mount, ok := dictOf(snapshot, "mount"); ok {
+			s.add("Mount point", textOf(mount, "mount_point"))
+			s.add("Mount options", textOf(mount, "mount_options"))
+		}
+	}
+	return s
+}
+
+// addAll adds what a dictionary within another one has, in the order of its keys.
+func (s *section) addAll(of catalogue.Dict, key string) {
+	inner, _ := dictOf(of, key)
+	sorted := slices.Clone(inner)
+	slices.SortFunc(sorted, func(a, b catalogue.DictEntry) int { return cmp.Compare(fmt.Sprint(a.Key), fmt.Sprint(b.Key)) })
+	for _, entry := range sorted {
+		if name := fmt.Sprint(entry.Key); entry.Value != nil {
+			s.add(name, fmt.Sprint(entry.Value))
+		}
+	}
+}
+
+func dictOf(d catalogue.Dict, key string) (catalogue.Dict, bool) {
+	value, _ := d.Get(key)
+	inner, ok := value.(catalogue.Dict)
+	return inner, ok
+}
+
+// textOf returns a value for people; empty if there is none.
+func textOf(d catalogue.Dict, key string) string {
+	value, found := d.Get(key)
+	if !found || value == nil {
+		return ""
+	}
+	return fmt.Sprint(value)
 }
 
 // retentionNotEnforced is what holds while no policy deletes anything.
@@ -254,8 +325,12 @@ func walRate(w catalogue.WALStatistics) string {
 }
 
 func seconds(stats catalogue.Dict, key string) (time.Duration, bool) {
+	const most = 1e9 // it may have been edited by hand
 	s, known := stats.Float(key)
-	return time.Duration(s * float64(time.Second)), known
+	if !known || s < 0 || s > most {
+		return 0, false
+	}
+	return time.Duration(s * float64(time.Second)), true
 }
 
 func percent(part float64) string {
