@@ -27,7 +27,7 @@ segment is lost.
 ` + exitCodesHelp,
 		Example:           "  barman check-backup main latest\n  barman -f json check-backup main 20240110T120000",
 		Args:              exactly(2, "a server and a backup"),
-		ValidArgsFunction: a.completeServer,
+		ValidArgsFunction: a.completeBackup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runCheckBackup(cmd.Context(), a, args[0], args[1])
 		},

@@ -113,7 +113,7 @@ func (a *app) renew(ctx context.Context, concerned func(*config.Server) bool) er
 // completeModel offers servers, then the models that fit the server.
 func (a *app) completeModel(cmd *cobra.Command, args []string, given string) ([]string, cobra.ShellCompDirective) {
 	if len(args) == 0 {
-		return a.completeServers(cmd, args, given)
+		return a.completeServer(cmd, args, given)
 	}
 	loaded, err := config.Load(a.options.config)
 	if err != nil || len(args) > 1 {

@@ -33,7 +33,7 @@ last, oldest, first, last-failed, latest-full and last-full.
 ` + exitCodesHelp,
 		Example:           "  barman delete main oldest\n  barman delete main 20240110T120000 --dry-run",
 		Args:              exactly(2, "a server and a backup"),
-		ValidArgsFunction: a.completeServer,
+		ValidArgsFunction: a.completeBackup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runDelete(cmd.Context(), a, o, args[0], args[1])
 		},

@@ -31,7 +31,7 @@ last, oldest, first, latest-full and last-full.
 ` + exitCodesHelp,
 		Example:           "  barman generate-manifest main latest\n  barman generate-manifest main 20240110T120000",
 		Args:              exactly(2, "a server and a backup"),
-		ValidArgsFunction: a.completeServer,
+		ValidArgsFunction: a.completeBackup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runGenerateManifest(cmd.Context(), a, args[0], args[1])
 		},

@@ -33,7 +33,7 @@ last, oldest, first, latest-full and last-full.
 ` + exitCodesHelp,
 		Example:           "  barman keep main latest --target standalone\n  barman keep main latest --status\n  barman keep main latest --release",
 		Args:              exactly(2, "a server and a backup"),
-		ValidArgsFunction: a.completeServer,
+		ValidArgsFunction: a.completeBackup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if chosen(o.release, o.status, o.target != "") != 1 {
 				return usageError(cmd, "give one of --target, --release and --status")

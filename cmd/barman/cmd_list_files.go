@@ -39,7 +39,7 @@ last, oldest, first, latest-full, last-full and last-failed.
 ` + exitCodesHelp,
 		Example:           "  barman list-files main latest\n  barman list-files main 20240110T120000 --target full\n  barman -f json list-files main latest --target wal",
 		Args:              exactly(2, "a server and a backup"),
-		ValidArgsFunction: a.completeServer,
+		ValidArgsFunction: a.completeBackup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !slices.Contains(files.Targets(), files.Target(o.target)) {
 				return usageError(cmd, fmt.Sprintf("--target %s: it is one of %s", o.target, targetNames()))

@@ -139,7 +139,7 @@ knows it.
   barman recover main latest /mnt/newhost/pg --get-wal-from barman@backup.example.com
   barman recover main latest /srv/pg --delta-restore`,
 		Args:              recoverArguments,
-		ValidArgsFunction: a.completeServer,
+		ValidArgsFunction: a.completeRecovery,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 2 {
 				args = []string{args[0], catalogue.ShortcutAuto, args[1]}

@@ -65,7 +65,7 @@ func runTerminateProcess(ctx context.Context, a *app, name, task string) error {
 func (a *app) completeTask(cmd *cobra.Command, args []string, given string) ([]string, cobra.ShellCompDirective) {
 	switch len(args) {
 	case 0:
-		return a.completeServers(cmd, args, given)
+		return a.completeServer(cmd, args, given)
 	case 1:
 		s, err := a.server(args[0], a.catalogued)
 		if err != nil {

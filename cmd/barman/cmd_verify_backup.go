@@ -39,7 +39,7 @@ last, oldest, first, latest-full and last-full.
 ` + exitCodesHelp,
 		Example:           "  barman verify-backup main latest\n  barman verify-backup main 20240110T120000 --no-parse-wal\n  barman -f json verify-backup main latest",
 		Args:              exactly(2, "a server and a backup"),
-		ValidArgsFunction: a.completeServer,
+		ValidArgsFunction: a.completeBackup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runVerifyBackup(cmd.Context(), a, o, args[0], args[1])
 		},

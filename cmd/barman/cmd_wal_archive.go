@@ -25,7 +25,7 @@ error, and the archive stays as it is.
 ` + archiveCommandCodesHelp,
 		Example:           "  archive_command = 'barman wal-archive main %p'",
 		Args:              exactly(2, "a server and the path of a WAL file"),
-		ValidArgsFunction: a.completeServer,
+		ValidArgsFunction: a.completeServerAndFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return forArchiveCommand(cmd.Context(), runWALArchive(cmd.Context(), a, args[0], args[1]))
 		},

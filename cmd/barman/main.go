@@ -109,6 +109,7 @@ read as a barman.conf.
 		newWALArchiveCommand(a),
 		newWALGapsCommand(a),
 	)
+	root.SetGlobalNormalizationFunc(root.PersistentFlags().GetNormalizeFunc()) // the same names behind the command
 	completions(root)
 	return root
 }

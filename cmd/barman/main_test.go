@@ -80,20 +80,6 @@ func TestTheDocumentListsTheExitCodes(t *testing.T) {
 	}
 }
 
-func TestEveryCommandHelps(t *testing.T) {
-	root := newRootCommand(newApp(os.Stdout, os.Stderr))
-	for _, cmd := range root.Commands() {
-		for _, c := range append(cmd.Commands(), cmd) {
-			if c.Short == "" || c.HasSubCommands() || c.Name() == "version" {
-				continue
-			}
-			if c.Example == "" || !strings.Contains(c.Long, "Exit codes: ") {
-				t.Errorf("%s: the help lacks an example or the exit codes", c.CommandPath())
-			}
-		}
-	}
-}
-
 func TestLongOptionsMayBeAbbreviatedWhereOnlyOneIsMeant(t *testing.T) {
 	for _, tc := range []struct{ given, want string }{
 		{"check --nag main", "check --nagios main"},

@@ -148,26 +148,3 @@ func exactly(n int, what string) cobra.PositionalArgs {
 		return nil
 	}
 }
-
-// completeServers offers the names of servers to the shell.
-func (a *app) completeServers(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	loaded, err := config.Load(a.options.config)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, s := range loaded.Servers {
-		if !slices.Contains(args, s.Name) {
-			names = append(names, cobra.CompletionWithDesc(s.Name, s.Description))
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-// completeServer offers the names of servers for the first argument.
-func (a *app) completeServer(cmd *cobra.Command, args []string, given string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveDefault
-	}
-	return a.completeServers(cmd, args, given)
-}
