@@ -286,6 +286,10 @@ func TestBothProgramsAgreeOnEachOthersCatalogues(t *testing.T) {
 		t.Parallel()
 		takeTurns(t, server, memory)
 	})
+	t.Run("a catalogue of newer Barman", func(t *testing.T) {
+		t.Parallel()
+		keepsNewerLayout(t, *debians)
+	})
 	for _, m := range []struct {
 		by string
 		*made
