@@ -46,8 +46,8 @@ func runShowBackup(ctx context.Context, a *app, name, reference string) error {
 	if err != nil {
 		return err
 	}
-	if found.damage != nil {
-		a.print().warn(found.damage.Error())
+	if found.damage != nil && found.inaccurate == nil {
+		a.print().warn(found.damage.Error()) // of other backups
 	}
 	switch lost, err := removal.Lost(s, b); {
 	case err != nil:
@@ -73,7 +73,7 @@ func runShowBackup(ctx context.Context, a *app, name, reference string) error {
 	shown.previous, shown.next = found.neighbours(b.ID)
 	shown.chain = found.chain(b)
 	a.print().answer(shown)
-	return nil
+	return found.inaccurate
 }
 
 // shownBackup is a backup and its surroundings.

@@ -11,7 +11,6 @@ import (
 	"github.com/barman-go/barman/core/removal"
 	"github.com/barman-go/barman/core/retention"
 	"github.com/barman-go/barman/core/server"
-	"github.com/barman-go/barman/sdk"
 )
 
 // listing is what a server's catalogue holds.
@@ -22,9 +21,9 @@ type listing struct {
 	wal map[catalogue.BackupID]catalogue.WALStatistics
 	// verdicts are what the retention policy says of the backups.
 	verdicts map[catalogue.BackupID]retention.Verdict
-	// damage is what could not be read, as an error of kind Corrupt. The rest is
-	// there nevertheless.
-	damage error
+	// damage is what could not be read. The rest is there nevertheless; inaccurate is
+	// the part of it without which what is told of readable backups is not right.
+	damage, inaccurate error
 	// warnings tell what is in the catalogue's directories, or missing there, and
 	// should not be so.
 	warnings []string
@@ -47,26 +46,20 @@ func readListing(s *server.Server) (listing, error) {
 		}
 	}
 	var l listing
-	if l.verdicts, err = removal.Judge(s, entries, time.Now()); err != nil {
-		return l, err
-	}
-	slices.Reverse(entries)
-	l.entries = entries
-	var damage []error
-	for _, entry := range entries {
+	var unreadable []error
+	for _, entry := range slices.Backward(entries) {
+		l.entries = append(l.entries, entry)
 		if entry.Err != nil {
-			damage = append(damage, entry.Err)
+			unreadable = append(unreadable, entry.Err)
 		}
 	}
-	if l.wal, err = s.Catalogue.WALStatistics(l.backups()); err != nil {
-		if sdk.KindOf(err) != sdk.Corrupt {
-			return l, err
-		}
-		damage = append(damage, err)
-	}
-	l.damage = errors.Join(damage...)
-	l.warnings, err = doubts(s, entries)
-	return l, err
+	var errs [3]error
+	l.wal, errs[0] = s.Catalogue.WALStatistics(l.backups())
+	l.verdicts, errs[1] = removal.Judge(s, entries, time.Now())
+	l.warnings, errs[2] = doubts(s, entries)
+	l.inaccurate = errors.Join(errs[:]...)
+	l.damage = errors.Join(append(unreadable, errs[:]...)...)
+	return l, nil
 }
 
 // doubts tells of complete backups whose data is gone, and of directories that
