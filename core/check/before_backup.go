@@ -61,9 +61,12 @@ func weigh(row postgres.Check) weight {
 		},
 		aboutWAL: {
 			"WAL archive", "archive_mode", "archive_command", "continuous archiving", "replication slot", "receive-wal running",
-			"pg_receivexlog", "pg_receivexlog compatible",
+			"pg_receivexlog",
 		},
-		toldByBackup: {"PostgreSQL", "PostgreSQL streaming", "free WAL sender", "systemid coherence", "backup pipeline", "WAL pipeline"},
+		toldByBackup: {
+			"PostgreSQL", "PostgreSQL streaming", "free WAL sender", "systemid coherence", "backup pipeline", "WAL pipeline",
+			"pg_basebackup compatible", "pg_receivexlog compatible",
+		},
 	} {
 		if slices.Contains(names, row.Name) {
 			return kind
