@@ -19,9 +19,12 @@ func (c *checker) directories() {
 	c.good("directories", "")
 }
 
-// retention is good: a policy that cannot be read is an error of the
-// configuration, and no check runs with such a one.
-func (c *checker) retention() { c.good("retention policy settings", "") }
+// retention fails for a policy of a barman.conf that cannot be read, for then every
+// backup is kept, until the disk is full. In HCL such a policy is an error.
+func (c *checker) retention() {
+	refused := c.server.Config.Retention.Refused
+	c.add("retention policy settings", refused == "", refused)
+}
 
 // ages holds the newest backup and the newest WAL against their limits.
 func (c *checker) ages(l catalogued) {

@@ -44,7 +44,7 @@ type Setting struct {
 	Key string `json:"key"`
 	// Value is as it would be written.
 	Value settingText `json:"value"`
-	// File is the one that is changed.
+	// File is the absolute path of the one that is changed.
 	File string `json:"config_file"`
 }
 
@@ -136,10 +136,18 @@ func (c *Config) setting(section, key string, value settingText) Setting {
 	if c.classic != nil {
 		s.Key = strings.ToLower(key)
 		if path := c.classic.File(section, s.Key); path != "" {
-			s.File = path
+			s.File = absolutePath(path)
 		}
 	}
 	return s
+}
+
+// absolutePath is a path for other processes, whose directory is another.
+func absolutePath(path string) string {
+	if absolute, err := filepath.Abs(path); err == nil {
+		return absolute
+	}
+	return path
 }
 
 // changesPath is the file for what no file says yet.
@@ -156,7 +164,7 @@ func (c *Config) Edit(changes []Change) (map[string][]byte, error) {
 	edited := map[string][]byte{}
 	for _, change := range changes {
 		for _, s := range change.Settings {
-			if s.File != c.changesPath() && !slices.Contains(c.Paths, s.File) {
+			if s.File != c.changesPath() && !slices.ContainsFunc(c.Paths, func(path string) bool { return absolutePath(path) == s.File }) {
 				return nil, sdk.Errorf(sdk.Invalid, "%s is no file of the configuration", s.File)
 			}
 			content, begun := edited[s.File]
@@ -184,7 +192,10 @@ func (c *Config) Edit(changes []Change) (map[string][]byte, error) {
 // try loads the configuration as it would be.
 func (c *Config) try(edited map[string][]byte) error {
 	e := c.env
-	e.replaced = edited
+	e.replaced = map[string][]byte{}
+	for path, content := range edited {
+		e.replaced[absolutePath(path)] = content
+	}
 	changed, err := e.Load(c.asked)
 	if err != nil {
 		return err

@@ -210,3 +210,26 @@ wals_directory = /srv/a/wals
 		t.Errorf("two servers in one directory: %v", err)
 	}
 }
+
+func TestAPolicyThatCannotBeReadIsRemembered(t *testing.T) {
+	path := write(t, filepath.Join(t.TempDir(), "barman.conf"), `[barman]
+barman_home = /srv
+barman_user =
+retention_policy = REDUNDANCY few
+[main]
+conninfo = host=pg
+backup_method = postgres
+archiver = on
+`)
+	c, err := testEnvironment().Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.Servers[0]
+	if s.Err() != nil || !s.Retention.Policy.IsZero() || !strings.Contains(s.Retention.Refused, "REDUNDANCY few") {
+		t.Errorf("%v, %+v", s.Err(), s.Retention)
+	}
+	if len(c.Warnings) != 1 || c.Warnings[0].Subject.Start.Line != 4 {
+		t.Errorf("warnings: %v", c.Warnings)
+	}
+}

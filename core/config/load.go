@@ -29,7 +29,7 @@ type Environment struct {
 	// System is the directory of the system's configuration, /etc.
 	System string
 
-	// replaced is what is read in place of files' contents, by path.
+	// replaced is what is read in place of files' contents, by absolute path.
 	replaced map[string][]byte
 }
 
@@ -172,7 +172,7 @@ func (l *loader) read(path string) error {
 
 // content reads a file; its errors are about the file as such.
 func (e Environment) content(path string) ([]byte, error) {
-	if content, is := e.replaced[path]; is {
+	if content, is := e.replaced[absolutePath(path)]; is {
 		return content, nil
 	}
 	src, err := readFile(path, maxFile)
@@ -193,7 +193,7 @@ const changesFile = ".barman.auto.hcl"
 // readChanges reads the file that config-update has written, if there is one.
 func (l *loader) readChanges() error {
 	path := filepath.Join(l.config.Global.Home, changesFile)
-	if _, is := l.env.replaced[path]; l.classic != nil || !is && !exists(path) {
+	if _, is := l.env.replaced[absolutePath(path)]; l.classic != nil || !is && !exists(path) {
 		return nil
 	}
 	further := &loader{env: l.env, ctx: l.ctx, sections: l.sections, exposed: l.exposed, config: l.config}

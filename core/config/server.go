@@ -140,6 +140,9 @@ type Retention struct {
 	Policy retention.Policy
 	// MinimumRedundancy is how many backups are kept whatever the policy says.
 	MinimumRedundancy int
+	// Refused is why no policy is enforced although a barman.conf asks for one; empty
+	// if there is no such reason.
+	Refused string
 }
 
 // Recovery tells how backups are recovered.

@@ -110,7 +110,7 @@ func (l *loader) decodeServer(block *hcl.Block) *Server {
 		s.ActiveModel = active.name
 	}
 	if l.classic != nil {
-		s.ActiveModel = l.classic.ActiveModels[name]
+		s.ActiveModel, s.Retention.Refused = l.classic.ActiveModels[name], l.classic.RefusedPolicies[name]
 	}
 	s.blocks, s.read, s.files = b, read, l.config.files
 	return s

@@ -24,6 +24,9 @@ type Document struct {
 	Warnings hcl.Diagnostics
 	// Problems are errors that concern one server alone, by its name.
 	Problems map[string]hcl.Diagnostics
+	// RefusedPolicies are why servers have no retention policy though one was written,
+	// by the servers' names.
+	RefusedPolicies map[string]string
 	// ActiveModels are the models that are laid over servers, by the servers' names.
 	ActiveModels map[string]string
 }
@@ -32,7 +35,7 @@ type Document struct {
 // directories name have been laid over them; without, they are as they are written.
 func (c *Configuration) Document(active bool) *Document {
 	_, warnings := split(c.Diagnostics)
-	d := &Document{Warnings: warnings, Problems: maps.Clone(c.Problems), ActiveModels: map[string]string{}}
+	d := &Document{Warnings: warnings, Problems: maps.Clone(c.Problems), ActiveModels: map[string]string{}, RefusedPolicies: map[string]string{}}
 	d.Blocks = append(d.Blocks, c.barmanBlock(d))
 	for _, s := range c.servers {
 		v := s.values
@@ -116,6 +119,7 @@ type builder struct {
 	place    ini.Place
 	warnings hcl.Diagnostics
 	problems hcl.Diagnostics
+	refused  string // why there is no retention policy
 }
 
 // where is the place of an option, or else that of the section.
@@ -206,6 +210,9 @@ func (c *Configuration) serverBlock(d *Document, s *section, v values) *Block {
 		block.add(b.hook(h))
 	}
 	b.refuse()
+	if b.refused != "" {
+		d.RefusedPolicies[s.name] = b.refused
+	}
 	d.Warnings = append(d.Warnings, b.warnings...)
 	if len(b.problems) > 0 {
 		d.Problems[s.name] = append(d.Problems[s.name], b.problems...)
@@ -261,6 +268,7 @@ func (b *builder) retention() *Block {
 	if policy.set {
 		switch canonical, err := canonicalPolicy(policy.text); {
 		case err != nil:
+			b.refused = err.Error()
 			b.ignored("retention_policy", "No retention policy is enforced: %v.", err)
 		default:
 			block.set("policy", policy, cty.StringVal(canonical))

@@ -46,6 +46,7 @@ type Configuration struct {
 	Problems map[string]hcl.Diagnostics
 
 	file    ini.Configuration
+	options []option
 	known   map[string]option
 	barman  values
 	servers []*section
@@ -64,8 +65,8 @@ type section struct {
 // Read reads a barman.conf, the *.conf files of its configuration_files_directory
 // and the one that config-update has written. An error is one about a file as such.
 func Read(path string, read Reader) (*Configuration, error) {
-	c := &Configuration{Content: map[string][]byte{}, Problems: map[string]hcl.Diagnostics{}, known: map[string]option{}}
-	for _, o := range options() {
+	c := &Configuration{Content: map[string][]byte{}, Problems: map[string]hcl.Diagnostics{}, options: options(), known: map[string]option{}}
+	for _, o := range c.options {
 		c.known[o.name] = o
 	}
 	if err := c.add(path, read); err != nil {
@@ -120,7 +121,11 @@ func (c *Configuration) add(path string, read Reader) error {
 		return err
 	}
 	for _, m := range mistakes {
-		c.wrong(m.Place, "Invalid line", "Barman cannot read this line: "+m.Text+".")
+		detail := "Barman cannot read this line: " + m.Text + "."
+		if len(c.file.Sections) == 0 {
+			detail += " If this is HCL, the file's name has to end in .hcl."
+		}
+		c.wrong(m.Place, "Invalid line", detail)
 	}
 	return nil
 }
@@ -242,7 +247,7 @@ func (c *Configuration) evaluate(s *ini.Section, of scope) values {
 			computed[name] = c.barman[name]
 		}
 	}
-	for _, o := range options() {
+	for _, o := range c.options {
 		if o.scope&of == 0 {
 			continue
 		}
