@@ -225,7 +225,8 @@ func (g *generation) add(ctx context.Context, path, name string) error {
 	return g.out.Add(manifest.File{Path: path, Size: size, Algorithm: manifest.SHA256, Checksum: sum.Sum(nil)}, info.ModTime().Truncate(time.Second))
 }
 
-// note adds the manifest to the receipts, so that a recovery knows it.
+// note puts the manifest into the receipts, in place of an earlier one that was
+// removed, so that a recovery knows it.
 func (g *generation) note(m *written) error {
 	c := g.server.Catalogue
 	header, objects, err := c.Receipts(g.backup.ID)
@@ -239,8 +240,9 @@ func (g *generation) note(m *written) error {
 	if err != nil {
 		return err
 	}
+	name := "base/" + string(g.backup.ID) + "/" + filepath.Base(g.data) + "/" + stored.ManifestName
 	for o, err := range objects {
-		if err == nil {
+		if err == nil && o.Name != name {
 			err = w.Add(o)
 		}
 		if err != nil {
@@ -248,11 +250,7 @@ func (g *generation) note(m *written) error {
 		}
 	}
 	sum := catalogue.Checksum(m.crc)
-	receipt := catalogue.ObjectReceipt{
-		Name: "base/" + string(g.backup.ID) + "/" + filepath.Base(g.data) + "/" + stored.ManifestName,
-		Size: m.size, CRC32C: sum, StoredSize: m.size, StoredCRC32C: sum,
-	}
-	if err := w.Add(receipt); err != nil {
+	if err := w.Add(catalogue.ObjectReceipt{Name: name, Size: m.size, CRC32C: sum, StoredSize: m.size, StoredCRC32C: sum}); err != nil {
 		return errors.Join(err, w.Abort())
 	}
 	return w.Commit()
