@@ -12,6 +12,7 @@ import (
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/check"
 	"github.com/barman-go/barman/core/config"
+	"github.com/barman-go/barman/core/removal"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -192,6 +193,11 @@ func (a *app) backUp(ctx context.Context, options backup.Options, configured *co
 	options.Progress, options.Reached, options.File = tell, told.reached, told.file
 	taken, err := backup.Run(ctx, s, options)
 	end()
+	if err == nil {
+		if _, unpurged := removal.Purge(ctx, s, taken.ID); unpurged != nil {
+			s.Logger.Warn("WAL from before the first backup could not be deleted", "error", unpurged)
+		}
+	}
 	if taken != nil {
 		a.print().answer(takenBackup{server: s.Name(), backup: taken, elapsed: time.Since(told.begun), alone: alone})
 	}

@@ -223,3 +223,37 @@ func TestAnUnreadableArchiveIndexStopsADeletionThatGoesOnLater(t *testing.T) {
 	s.wantBackups(2)
 	s.wantWAL(5, 9)
 }
+
+func TestTheFirstBackupMakesOlderWALUseless(t *testing.T) {
+	s := newSite(t, "")
+	s.archive(1, 9)
+	purge := func(n, want int) {
+		t.Helper()
+		if files, err := Purge(t.Context(), s.Server.Server, day(n)); err != nil || files != want {
+			t.Errorf("backup of day %d: %d files went, %v", n, files, err)
+		}
+	}
+	s.backup(2, 4, failed, func(b *catalogue.Backup) { b.BeginWAL, b.EndWAL, b.Timeline = "", "", 0 })
+	purge(2, 0)
+	s.backup(3, 4)
+	s.backup(4, 7)
+	purge(4, 0) // there is an older one
+	damaged := filepath.Join(s.Catalogue.Directory(day(1)), "backup.info")
+	s.write(damaged, "what is this\n")
+	purge(3, 0)
+	if err := os.RemoveAll(filepath.Dir(damaged)); err != nil {
+		t.Fatal(err)
+	}
+	lock, err := s.Catalogue.Lock(catalogue.LockBackup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	purge(3, 0)
+	if err := lock.Release(); err != nil {
+		t.Fatal(err)
+	}
+	s.wantWAL(1, 9)
+	purge(3, 3)
+	s.wantWAL(4, 9)
+	purge(3, 0)
+}
