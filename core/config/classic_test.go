@@ -226,7 +226,7 @@ archiver = on
 		t.Fatal(err)
 	}
 	s := c.Servers[0]
-	if s.Err() != nil || !s.Retention.Policy.IsZero() || !strings.Contains(s.Retention.Refused, "REDUNDANCY few") {
+	if s.Err() != nil || !s.Retention.Policy.IsZero() || !strings.Contains(s.Retention.Refused, "few") {
 		t.Errorf("%v, %+v", s.Err(), s.Retention)
 	}
 	if len(c.Warnings) != 1 || c.Warnings[0].Subject.Start.Line != 4 {
