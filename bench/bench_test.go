@@ -30,18 +30,24 @@ type site struct {
 	limit      *pgtest.Memory // within which barman runs; may be nil
 }
 
-func newSite(b *testing.B) *site {
-	n := scale
-	if text := os.Getenv("BARMAN_BENCH_SCALE"); text != "" {
-		var err error
-		if n, err = strconv.Atoi(text); err != nil {
-			b.Fatalf("BARMAN_BENCH_SCALE=%q is no number", text)
-		}
+func scaleWanted(b *testing.B) int {
+	b.Helper()
+	text := os.Getenv("BARMAN_BENCH_SCALE")
+	if text == "" {
+		return scale
 	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		b.Fatalf("BARMAN_BENCH_SCALE=%q is no number", text)
+	}
+	return n
+}
+
+func newSite(b *testing.B) *site {
 	c := pgtest.Start(b, pgtest.Options{Major: major, Config: map[string]string{
 		"max_wal_size": "8GB", "checkpoint_timeout": "1h", "shared_buffers": "256MB", "autovacuum": "off",
 	}})
-	c.PgbenchInit(n)
+	c.PgbenchInit(scaleWanted(b))
 	c.Exec("CHECKPOINT")
 	s := &site{B: b, cluster: c, scratch: pgtest.Scratch(b)}
 	content, err := os.ReadFile(filepath.Join(c.DataDir, "postmaster.pid"))
