@@ -3,12 +3,15 @@ package catalogue
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
@@ -276,7 +279,8 @@ func (l *lookup) recorded(s *Server) (int, error) {
 }
 
 // eachFile calls do for the WAL files of a directory, in any order. A file that
-// is empty, or no regular one, is none. Memory does not grow with their number.
+// is empty, or no regular one, is none: every file is looked at, because an empty
+// one is what a crash leaves of a segment. Memory does not grow with their number.
 func eachFile(directory string, do func(wal.Name) error) (err error) {
 	d, err := os.Open(directory)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -288,25 +292,20 @@ func eachFile(directory string, do func(wal.Name) error) (err error) {
 	defer func() { err = errors.Join(err, d.Close()) }()
 	const atOnce = 1024
 	for {
-		entries, err := d.ReadDir(atOnce)
+		texts, err := d.Readdirnames(atOnce)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		for _, entry := range entries {
-			name, parseErr := wal.ParseName(entry.Name())
-			if parseErr != nil || !entry.Type().IsRegular() {
+		for _, text := range texts {
+			name, parseErr := wal.ParseName(text)
+			if parseErr != nil {
 				continue
 			}
-			info, statErr := entry.Info()
-			if errors.Is(statErr, fs.ErrNotExist) {
-				// Archived from the waiting directory it is being read from, so that it is
-				// found there, or deleted from the archive.
-				continue
-			}
+			has, statErr := hasContent(d, text)
 			if statErr != nil {
-				return statErr
+				return fmt.Errorf("stat %s: %w", filepath.Join(directory, text), statErr)
 			}
-			if info.Size() == 0 {
+			if !has {
 				continue
 			}
 			if err := do(name); err != nil {
@@ -317,6 +316,18 @@ func eachFile(directory string, do func(wal.Name) error) (err error) {
 			return nil
 		}
 	}
+}
+
+// hasContent tells whether a directory has a regular file that is not empty. One
+// that was archived from the waiting directory that is being read, so that it is
+// found there, or was deleted from the archive, is none.
+func hasContent(directory *os.File, name string) (bool, error) {
+	var stat unix.Stat_t
+	err := unix.Fstatat(int(directory.Fd()), name, &stat, unix.AT_SYMLINK_NOFOLLOW)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	return err == nil && stat.Mode&unix.S_IFMT == unix.S_IFREG && stat.Size > 0, err
 }
 
 // require notes what a backup needs. Only a timeline that has WAL is a way to
