@@ -57,13 +57,13 @@ func (r *run) mark() (string, error) {
 	return string(b.ID) + " " + hex.EncodeToString(sum[:8]), nil
 }
 
-// tidy removes what recovery itself adds to a backup's files, and the links to
-// tablespaces, which are made anew.
+// tidy removes what recovery itself adds to a backup's files, or changes in them,
+// and the links to tablespaces, which are made anew.
 func (r *run) tidy() error {
 	root := r.request.Destination
 	for _, name := range []string{
 		stagingDirectory, recoverInfo, stored.ManifestName + "." + string(r.request.Backup.ID), recoverySignal, standbySignal, recoveryConf,
-		postgresConf + originSuffix, autoConf + originSuffix, "pg_wal", "pg_xlog", "tablespace_map",
+		postgresConf, postgresConf + originSuffix, autoConf, autoConf + originSuffix, "pg_wal", "pg_xlog", "tablespace_map",
 	} {
 		if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
 			return err
@@ -265,10 +265,10 @@ func (v *reviser) removeStrangers() error {
 			if err := os.RemoveAll(at); err != nil {
 				return err
 			}
-			if entry.IsDir() {
-				return errors.Join(durable.SyncDirectory(filepath.Dir(at)), fs.SkipDir)
+			if err := durable.SyncDirectory(filepath.Dir(at)); err != nil || !entry.IsDir() {
+				return err
 			}
-			return durable.SyncDirectory(filepath.Dir(at))
+			return fs.SkipDir
 		})
 		if err != nil {
 			return sdk.Errorf(sdk.Denied, "remove what does not belong to the backup: %w", err)
