@@ -76,7 +76,9 @@ func (d deletion) text(w io.Writer, _ style) {
 		return
 	}
 	fmt.Fprintf(w, "Deleting backup %s for server %s\n", d.asked, d.server)
-	fmt.Fprintln(w, "Delete associated WAL segments:")
+	if len(d.files) > 0 {
+		fmt.Fprintln(w, "Delete associated WAL segments:")
+	}
 	for _, file := range d.files {
 		fmt.Fprintf(w, "\t%s\n", file)
 	}
