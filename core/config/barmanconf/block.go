@@ -1,6 +1,7 @@
 package barmanconf
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -96,8 +97,12 @@ func (d *Document) HCL() []byte {
 		}
 		b.write(file.Body())
 	}
-	return hclwrite.Format(file.Bytes())
+	return emptyBlock.ReplaceAll(hclwrite.Format(file.Bytes()), []byte("{}"))
 }
+
+// emptyBlock is a block without content as hclwrite writes it. Within quotes a
+// newline is written otherwise.
+var emptyBlock = regexp.MustCompile(`\{\n\s*\}`)
 
 func (b *Block) write(to *hclwrite.Body) {
 	comment(to, b.Comments)
@@ -123,7 +128,7 @@ func (b *Block) writeOff(to *hclwrite.Body) {
 	shown.off, shown.Comments = false, nil
 	file := hclwrite.NewEmptyFile()
 	shown.write(file.Body())
-	for line := range strings.Lines(string(hclwrite.Format(file.Bytes()))) {
+	for line := range strings.Lines(string(emptyBlock.ReplaceAll(hclwrite.Format(file.Bytes()), []byte("{}")))) {
 		commentLine(to, strings.TrimRight(line, "\n"))
 	}
 }

@@ -56,7 +56,7 @@ func (c *Configuration) Document(active bool) *Document {
 
 // Import is Document for a file of its own: everything that has no effect is told
 // of in comments too. In HCL a mistake stops everything, so servers with problems
-// are there as comments only.
+// are there as comments only. What servers have in common is in a block "defaults".
 func (c *Configuration) Import(problems map[string]hcl.Diagnostics) *Document {
 	d := c.Document(false)
 	d.Problems = problems
@@ -79,6 +79,7 @@ func (c *Configuration) Import(problems map[string]hcl.Diagnostics) *Document {
 			b.off = true
 		}
 	}
+	c.gatherDefaults(d)
 	return d
 }
 

@@ -98,9 +98,9 @@ var fates = map[string]fate{
 	"encryption_passphrase_command": {value: "c", told: "GPG encryption is not supported yet"},
 
 	// Backup.
-	"backup_method":                    {value: "postgres", hcl: `backup { layout = "plain" source "pgbasebackup" { } }`},
+	"backup_method":                    {value: "postgres", hcl: `backup { layout = "plain" source "pgbasebackup" {} }`},
 	"backup_options":                   {with: rsync, value: "concurrent_backup", hcl: `backup_options = "concurrent_backup"`},
-	"backup_compression":               {with: postgres, value: "lz4", hcl: `layout = "tar" source "pgbasebackup" { } transform "compress" { codec = "lz4" }`},
+	"backup_compression":               {with: postgres, value: "lz4", hcl: `layout = "tar" source "pgbasebackup" {} transform "compress" { codec = "lz4" }`},
 	"backup_compression_format":        {with: gzipTar, value: "plain", hcl: `layout = "tar"`, told: "stored as tar files"},
 	"backup_compression_level":         {with: gzipTar, value: "3", hcl: `transform "compress" { codec = "gzip" level = "3" }`},
 	"backup_compression_location":      {with: gzipTar, value: "server", hcl: `source "pgbasebackup" { server_compression { codec = "gzip" } }`},
