@@ -105,11 +105,11 @@ func ParseInterval(text string) (time.Duration, error) {
 }
 
 func parseCount(text string) (int, error) {
-	n, err := strconv.Atoi(text)
+	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n < 1 || n > maxCount {
 		return 0, fmt.Errorf("%q is not a number from 1 to %d", text, maxCount)
 	}
-	return n, nil
+	return int(n), nil
 }
 
 func parseUnit(word string) (Unit, bool) {
