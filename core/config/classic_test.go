@@ -1,6 +1,7 @@
 package config
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -231,5 +232,72 @@ archiver = on
 	}
 	if len(c.Warnings) != 1 || c.Warnings[0].Subject.Start.Line != 4 {
 		t.Errorf("warnings: %v", c.Warnings)
+	}
+}
+
+// randomSection says some options, at random.
+func randomSection(r *rand.Rand, name string, share float64) string {
+	text := "[" + name + "]\n"
+	for _, line := range []string{
+		"retention_policy = REDUNDANCY 2", "retention_policy = RECOVERY WINDOW OF 1 WEEK", "retention_policy =", "minimum_redundancy = 3",
+		"compression = gzip", "compression = zstd", "compression = None", "compression_level = low", "custom_compression_magic = 0x4c5a",
+		"custom_decompression_filter = lzip -d", "archiver = on", "archiver = off", "streaming_archiver = on", "streaming_archiver = off",
+		"slot_name = barman", "create_slot = auto", "archiver_batch_size = 5", "max_incoming_wals_queue = 9", "backup_method = postgres",
+		"backup_method = postgres", "backup_method = rsync", "ssh_command = ssh pg", "reuse_backup = link", "reuse_backup = off",
+		"backup_compression = gzip", "backup_compression = none", "backup_compression_location = server", "backup_compression_level = 3",
+		"immediate_checkpoint = on", "bandwidth_limit = 100", "parallel_jobs = 4", "parallel_jobs = x", "basebackup_retry_times = 2",
+		"pre_backup_script = a", "pre_backup_script = b %(name)s", "post_backup_script = c", "post_archive_retry_script = d",
+		"recovery_options = get-wal", "recovery_options =", "check_timeout = 10", "last_backup_maximum_age = 3 DAYS", "last_wal_maximum_age = 1 HOUR",
+		"path_prefix = /opt/bin", "description = x", "active = off", "streaming_archiver_name = r", "streaming_backup_name = b",
+	} {
+		if r.Float64() < share {
+			text += line + "\n"
+		}
+	}
+	return text
+}
+
+func TestAnyBarmanConfMeansTheSameAsTheHCLThatIsImported(t *testing.T) {
+	e := testEnvironment()
+	directory := t.TempDir()
+	usable := 0
+	for seed := range uint64(150) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		text := randomSection(r, "barman", 0.3) + "barman_home = /srv/barman\nbarman_user =\n"
+		for _, name := range []string{"a", "b", "c", "d"}[:1+r.IntN(4)] {
+			text += randomSection(r, name, 0.15) + "conninfo = host=" + name + "\n"
+		}
+		classic := write(t, filepath.Join(directory, "barman.conf"), text)
+		direct, err := e.Load(classic)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		imported, err := e.Import(classic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := e.Load(write(t, filepath.Join(directory, "barman.hcl"), string(imported.HCL)))
+		if err != nil {
+			t.Fatalf("%v\n%s\n%s", err, text, imported.HCL)
+		}
+		for _, s := range direct.Servers {
+			if s.Err() != nil {
+				if _, err := again.Server(s.Name); err == nil {
+					t.Errorf("server %s with problems has been imported", s.Name)
+				}
+				continue
+			}
+			usable++
+			other, err := again.Server(s.Name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(effectiveText(t, s), effectiveText(t, other)); diff != "" {
+				t.Fatalf("server %s: %s\n%s\n%s", s.Name, diff, text, imported.HCL)
+			}
+		}
+	}
+	if usable < 100 {
+		t.Errorf("only %d servers could be used at all", usable)
 	}
 }
