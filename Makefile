@@ -45,10 +45,15 @@ build: ## barman and its plugins into bin/, the example plugins into bin/example
 	$(foreach p,$(PLUGINS),$(BUILD) -o bin/$(call binary,$(p)) ./plugins/$(p) &&) true
 	$(foreach m,$(MODULES),go -C $(m) build -trimpath -o $(CURDIR)/bin/examples/barman-plugin-$(notdir $(m)) . &&) true
 
-install: build ## barman, its names and plugins into $(DESTDIR)$(PREFIX)/bin and libexec/barman
+install: build ## barman, its names, plugins, manual pages and completions below $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/barman
 	install -m 755 bin/barman bin/barman-plugin-* $(DESTDIR)$(PREFIX)/libexec/barman
 	$(foreach n,barman $(NAMES),ln -sf ../libexec/barman/barman $(DESTDIR)$(PREFIX)/bin/$(n) &&) true
+	bin/barman -c test/testdata/empty.hcl docs man $(DESTDIR)$(PREFIX)/share/man
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	bin/barman completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/barman
+	bin/barman completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_barman
+	bin/barman completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/barman.fish
 
 unit: ## the tests that start no PostgreSQL, while you write
 	go test $$(go list ./... | grep -v '/test\(/\|$$\)')
@@ -85,12 +90,14 @@ chaos: deps build ## every system call of the commands fails or is the last one:
 demo: deps build ## back up a scratch PostgreSQL, recover it to a moment, prove it, clean up
 	scripts/demo
 
-generate: build ## protobuf code and docs/configuration.md
+generate: build ## protobuf code, docs/configuration.md, docs/commands.md and README's table
 	scripts/install-deps generate
 	GOBIN=$(CURDIR)/.cache/bin go install $(PROTOC_GEN_GO)
 	GOBIN=$(CURDIR)/.cache/bin go install $(PROTOC_GEN_GO_GRPC)
 	PATH=$(CURDIR)/.cache/bin:$$PATH protoc -I sdk --go_out=sdk --go_opt=paths=source_relative --go-grpc_out=sdk --go-grpc_opt=paths=source_relative sdk/proto/*.proto
 	bin/barman -c test/testdata/empty.hcl config reference >docs/configuration.md
+	bin/barman docs commands >docs/commands.md
+	bin/barman docs readme README.md >README.md.new && mv README.md.new README.md
 
 clean: ## remove what make made
 	rm -rf bin .cache

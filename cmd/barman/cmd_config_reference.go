@@ -29,24 +29,31 @@ configuration the plugins beside the barman binary are described.
 }
 
 func runConfigReference(ctx context.Context, a *app) error {
-	core, err := config.ReferenceMarkdown()
+	r, err := readReference(ctx, a)
 	if err != nil {
 		return err
-	}
-	found, engine, err := a.found()
-	if err != nil {
-		return err
-	}
-	r := reference{core: core}
-	for _, p := range found {
-		described, err := engine.Describe(ctx, p.Kind, p.Name)
-		if err != nil {
-			return fmt.Errorf("%s: %w", stage.Label(p.Kind, p.Name), err)
-		}
-		r.plugins = append(r.plugins, describedPlugin{label: stage.Label(p.Kind, p.Name), doc: described.Doc, settings: described.Schema})
 	}
 	a.print().answer(r)
 	return nil
+}
+
+// readReference asks the plugins that are found for their settings.
+func readReference(ctx context.Context, a *app) (r reference, err error) {
+	if r.core, err = config.ReferenceMarkdown(); err != nil {
+		return r, err
+	}
+	found, engine, err := a.found()
+	if err != nil {
+		return r, err
+	}
+	for _, p := range found {
+		described, err := engine.Describe(ctx, p.Kind, p.Name)
+		if err != nil {
+			return r, fmt.Errorf("%s: %w", stage.Label(p.Kind, p.Name), err)
+		}
+		r.plugins = append(r.plugins, describedPlugin{label: stage.Label(p.Kind, p.Name), doc: described.Doc, settings: described.Schema})
+	}
+	return r, nil
 }
 
 // reference is the answer of config reference.

@@ -84,6 +84,7 @@ read as a barman.conf.
 		newCronCommand(a),
 		newDeleteCommand(a),
 		newDiagnoseCommand(a),
+		newDocsCommand(a),
 		newGenerateManifestCommand(a),
 		newGetWALCommand(a),
 		newKeepCommand(a),
