@@ -29,7 +29,8 @@ const (
 // Change is a change of the settings of a server or model, in the form in which
 // Python Barman keeps changes in its queue.
 type Change struct {
-	// Scope is server or model; Python Barman does not write it.
+	// Scope is server or model, where the configuration is HCL; a barman.conf has
+	// sections for both, and Python Barman does not know the word.
 	Scope string `json:"scope,omitempty"`
 	// Section is the name of the server or model.
 	Section string `json:"section"`
@@ -115,7 +116,10 @@ func (c *Config) plan(object map[string]settingText) (Change, error) {
 	case scope == scopeModel && !isModel && object["cluster"] == "":
 		return Change{}, fmt.Errorf(`the new model %q needs a "cluster"`, name)
 	}
-	change := Change{Scope: scope, Section: name}
+	change := Change{Section: name}
+	if c.classic == nil {
+		change.Scope = scope
+	}
 	for _, key := range slices.Sorted(maps.Keys(object)) {
 		if key != "scope" && key != nameKey {
 			change.Settings = append(change.Settings, c.setting(name, key, object[key]))
@@ -181,7 +185,7 @@ func (c *Config) Edit(changes []Change) (map[string][]byte, error) {
 				content, err = setHCL(content, s.File, change, s)
 			}
 			if err != nil {
-				return nil, sdk.Errorf(sdk.Invalid, "%s %q: %w", change.Scope, change.Section, err)
+				return nil, sdk.Errorf(sdk.Invalid, "change of %q: %w", change.Section, err)
 			}
 			edited[s.File] = content
 		}

@@ -301,3 +301,34 @@ func TestAnyBarmanConfMeansTheSameAsTheHCLThatIsImported(t *testing.T) {
 		t.Errorf("only %d servers could be used at all", usable)
 	}
 }
+
+func TestValuesOfABarmanConfComeFromTheirFiles(t *testing.T) {
+	home := t.TempDir()
+	main := write(t, filepath.Join(home, "barman.conf"), "[barman]\nbarman_home = "+home+"\nbarman_user =\nminimum_redundancy = 1\nconfiguration_files_directory = "+
+		home+"/d\n[main]\nconninfo = host=pg\nbackup_method = postgres\narchiver = on\ndescription = old\ncluster = c\n")
+	more := write(t, filepath.Join(home, "d", "more.conf"), "[main]\ndescription = new\n[m]\nmodel = on\ncluster = c\ncheck_timeout = 5\n")
+	auto := write(t, filepath.Join(home, ".barman.auto.conf"), "[main]\nactive = off\n")
+	write(t, filepath.Join(home, "main", ".active-model.auto"), "m")
+	c, err := testEnvironment().Load(main)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{main, more, auto}, c.Paths); diff != "" {
+		t.Error(diff)
+	}
+	tree, _ := Effective(c.Servers[0], testSchemas)
+	got := map[string]string{}
+	for _, n := range append(tree.Nodes, tree.Nodes[len(tree.Nodes)-2].Nodes...) {
+		got[n.Name] = n.Source
+	}
+	for name, want := range map[string]string{
+		"conninfo": main, "description": more, "active": auto, "check_timeout": more, "minimum_redundancy": main, "streaming_conninfo": "", "backup_directory": "",
+	} {
+		if got[name] != want {
+			t.Errorf("%s comes from %q, not %q", name, got[name], want)
+		}
+	}
+	if node := c.Effective().Nodes[0]; node.Name != "home" || node.Source != main {
+		t.Errorf("%s comes from %q", node.Name, node.Source)
+	}
+}
