@@ -100,12 +100,18 @@ func (s *Server) leftover(id BackupID, l *Leftovers) error {
 	switch {
 	case marked || slices.Contains(names, WithdrawnName):
 		l.Deleting = append(l.Deleting, id)
-	case slices.ContainsFunc(names, func(name string) bool { return name != annotationsName && !durable.IsTemporary(name, infoName) }):
+	case slices.ContainsFunc(names, func(name string) bool { return name != annotationsName && !unfinishedInfo(name) }):
 		l.Strays = append(l.Strays, id)
 	default:
 		l.Empty = append(l.Empty, id)
 	}
 	return nil
+}
+
+// unfinishedInfo tells whether a file is what a killed process left of writing
+// backup.info, Barman in Python included.
+func unfinishedInfo(name string) bool {
+	return durable.IsTemporary(name, infoName) || name == infoName+".tmp"
 }
 
 // HasPayload tells whether the directory in which a backup's data is by default

@@ -26,11 +26,12 @@ func TestWhatBelongsToNoBackupIsFound(t *testing.T) {
 	write(t, filepath.Join(s.metaDirectory(), "20260106T000000-delete_this"), Deleting)
 	write(t, base("20260106T000000", "data", "PG_VERSION"), "15\n")
 	write(t, base("20260107T000000", ".backup.info.123.tmp"), "half of it")
+	write(t, base("20260108T000000", "backup.info.tmp"), "half of it")
 	write(t, base("lost+found", "something"), "")
 	got, err := s.Leftovers()
 	want := Leftovers{
 		Deleting: []BackupID{"20260102T000000", "20260106T000000"},
-		Empty:    []BackupID{"20260104T000000", "20260107T000000"},
+		Empty:    []BackupID{"20260104T000000", "20260107T000000", "20260108T000000"},
 		Strays:   []BackupID{"20260103T000000"},
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {

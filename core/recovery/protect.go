@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -25,10 +26,24 @@ func (r *run) protect() (release func(), err error) {
 		}
 	}
 	now, err := r.server.Catalogue.Get(b.ID)
+	if err == nil {
+		err = r.undeleted(b.ID)
+	}
 	if err != nil {
 		release()
 		return nil, err
 	}
 	r.request.Backup = now
 	return release, nil
+}
+
+// undeleted refuses a backup whose deletion was interrupted: some of it may be
+// gone. Barman in Python leaves such a backup as DONE.
+func (r *run) undeleted(id catalogue.BackupID) error {
+	mark, err := r.server.Catalogue.Annotation(id, catalogue.AnnotationDelete)
+	if err == nil && mark != "" {
+		err = sdk.Errorf(sdk.Invalid, "the deletion of backup %s of server %s has begun and was not finished, so that some of it may be gone: barman delete finishes it; "+
+			"if it was not meant to be deleted, remove its annotation %s and verify it", id, r.server.Name(), catalogue.AnnotationDelete)
+	}
+	return err
 }

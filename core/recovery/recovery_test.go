@@ -345,6 +345,16 @@ func TestABackupIsNotDeletedWhileItIsRecovered(t *testing.T) {
 	wantError(t, err, sdk.NotFound, string(s.backup.ID))
 }
 
+func TestABackupWhoseDeletionWasInterruptedIsNotRecovered(t *testing.T) {
+	s := newSite(t, "")
+	s.putPlain("", asIs)
+	if err := s.Catalogue.Annotate(s.backup.ID, catalogue.AnnotationDelete, catalogue.Deleting); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.run(Request{})
+	wantError(t, err, sdk.Invalid, "has begun and was not finished", "barman delete")
+}
+
 func TestAPreRecoveryHookVetoesBeforeAnythingIsWritten(t *testing.T) {
 	s := newSite(t, noTransform+"  hook \"pre_recovery\" {\n    script = \"exit 63\"\n    retry = true\n  }\n")
 	s.putPlain("", asIs)

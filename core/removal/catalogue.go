@@ -129,7 +129,7 @@ func (a stock) judged() []retention.Backup {
 	var all []retention.Backup
 	for _, b := range a.backups {
 		all = append(all, retention.Backup{
-			ID: string(b.ID), Done: b.State == catalogue.StateDone && !b.lost, End: b.EndTime, Keep: retention.Keep(b.keep), Root: string(a.root(b)),
+			ID: string(b.ID), Done: b.good(), End: b.EndTime, Keep: retention.Keep(b.keep), Root: string(a.root(b)),
 		})
 	}
 	return all
@@ -146,4 +146,15 @@ func (a stock) redundant() int {
 	return n
 }
 
-func counts(b known) bool { return b.State == catalogue.StateDone && b.ParentID == "" && !b.lost }
+func counts(b known) bool { return b.good() && b.ParentID == "" }
+
+// good tells whether the backup is complete and will stay so.
+func (b known) good() bool { return b.State == catalogue.StateDone && !b.lost && !b.deleting }
+
+// unfinished tells whether the deletion of a backup has begun, and is to be
+// finished without being asked to. Barman in Python marks a backup before it asks
+// its hooks, so that one that is still DONE may be one whose deletion was vetoed:
+// it is left alone without a policy that says otherwise, as Barman does.
+func (b known) unfinished(policy retention.Policy) bool {
+	return b.deleting && (b.State != catalogue.StateDone || !policy.IsZero())
+}

@@ -257,3 +257,26 @@ func TestTheFirstBackupMakesOlderWALUseless(t *testing.T) {
 	s.wantWAL(4, 9)
 	purge(3, 0)
 }
+
+func TestADeletionThatBarmanInPythonHasBegunIsFinishedByAPolicyOnly(t *testing.T) {
+	for policy, left := range map[string][]int{"": {1, 2}, "retention {\n policy = \"REDUNDANCY 2\"\n minimum_redundancy = 2\n}\n": {1}} {
+		s := newSite(t, policy)
+		s.backup(1, 2)
+		s.backup(2, 5)
+		if err := s.Catalogue.Annotate(day(2), catalogue.AnnotationDelete, catalogue.Deleting); err != nil {
+			t.Fatal(err)
+		}
+		if policy != "" { // what is being deleted does not count
+			if _, err := s.delete(1); sdk.KindOf(err) != sdk.Denied {
+				t.Errorf("%v", err)
+			}
+		}
+		if due, err := Due(s.Server.Server, time.Now()); err != nil || due != (policy != "") {
+			t.Errorf("with the policy %q: %v, %v", policy, due, err)
+		}
+		if _, err := Enforce(t.Context(), s.Server.Server, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		s.wantBackups(left...)
+	}
+}

@@ -36,6 +36,11 @@ func (a stock) judge(s *server.Server, now time.Time) map[catalogue.BackupID]ret
 	for id, verdict := range s.Config.Retention.Policy.Judge(a.judged(), s.Config.Retention.MinimumRedundancy, now) {
 		verdicts[catalogue.BackupID(id)] = verdict
 	}
+	for _, b := range a.backups {
+		if b.deleting && !s.Config.Retention.Policy.IsZero() {
+			verdicts[b.ID] = retention.Obsolete
+		}
+	}
 	return verdicts
 }
 
@@ -46,7 +51,9 @@ func Due(s *server.Server, now time.Time) (bool, error) {
 		return false, err
 	}
 	verdicts := all.judge(s, now)
-	if slices.ContainsFunc(all.backups, func(b known) bool { return b.deleting || verdicts[b.ID] == retention.Obsolete }) {
+	if slices.ContainsFunc(all.backups, func(b known) bool {
+		return b.unfinished(s.Config.Retention.Policy) || verdicts[b.ID] == retention.Obsolete
+	}) {
 		return true, nil
 	}
 	left, err := s.Catalogue.Leftovers()
@@ -69,7 +76,7 @@ func Enforce(ctx context.Context, s *server.Server, options Options) ([]Deleted,
 		verdicts := r.stock.judge(s, time.Now())
 		var errs []error
 		for _, b := range slices.Clone(r.stock.backups) {
-			if _, left := r.stock.find(b.ID); !left || !b.deleting && verdicts[b.ID] != retention.Obsolete {
+			if _, left := r.stock.find(b.ID); !left || !b.unfinished(s.Config.Retention.Policy) && verdicts[b.ID] != retention.Obsolete {
 				continue
 			}
 			if err := r.enforce(ctx, b); err != nil {
