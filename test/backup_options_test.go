@@ -1,0 +1,57 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/barman-go/barman/test/pgtest"
+)
+
+// Nobody writes on the primary: without a WAL switch there, the segment in which
+// the standby's backup ends would never be complete.
+func TestABackupOfAStandbyGetsItsLastWALFromThePrimary(t *testing.T) {
+	t.Parallel()
+	primary := newSite(t, pgtest.Options{Major: 15}, plainFiles+receiveLZ4)
+	primary.receive()
+	id := primary.backup("--name", "for the standby")
+	if want := fmt.Sprintf("restore point \"barman_%s\"", id); !strings.Contains(primary.Log(), want) {
+		t.Errorf("the server knows of no %s", want)
+	}
+	standby := pgtest.StartExisting(t, 15, primary.restore("for the standby", "--standby-mode"), map[string]string{"primary_conninfo": primary.ConninfoAs("streaming_barman")})
+	connections := func(prefix string, c *pgtest.Cluster) string {
+		return fmt.Sprintf("  %[1]sconninfo = %[2]q\n  %[3]sstreaming_conninfo = %[4]q\n", prefix, c.ConninfoAs("barman")+" dbname=postgres", prefix, c.ReplicationConninfo("streaming_barman"))
+	}
+	primary.home.Configure("server \"main\" {\n" + connections("", standby) + connections("wal_", primary.Cluster) +
+		fmt.Sprintf("  primary_conninfo = %q\n  primary_checkpoint_timeout = \"10s\"\n", primary.ConninfoAs("barman")+" dbname=postgres") + plainFiles + receiveLZ4 + "}\n")
+	primary.backup()
+	primary.wantStatuses("DONE", "DONE")
+}
+
+func TestABackupWhoseHookHangsEndsWhenItIsToldTo(t *testing.T) {
+	t.Parallel()
+	pid := filepath.Join(t.TempDir(), "pid")
+	hang := fmt.Sprintf("  hook \"pre_backup\" {\n    script = \"echo not yet; sleep 600 & echo $! > %s; wait\"\n  }\n  hook \"post_backup\" {\n    script = \"echo then $BARMAN_STATUS\"\n  }\n", pid)
+	s := newSite(t, pgtest.Options{Major: 15}, plainFiles+hang)
+	backup := start(t, s.home.Command("backup", "main"))
+	var sleeper string
+	eventually(t, "the hook hangs", func() bool {
+		backup.mustRun()
+		content, err := os.ReadFile(pid)
+		sleeper = strings.TrimSpace(string(content))
+		return err == nil && strings.HasSuffix(string(content), "\n")
+	})
+	r := backup.stop()
+	for _, part := range []string{"not yet", "then FAILED", "interrupted by SIGTERM"} {
+		if r.Code == 0 || !strings.Contains(r.Stderr, part) {
+			t.Errorf("does not say %q: %+v", part, r)
+		}
+	}
+	s.wantStatuses("FAILED")
+	eventually(t, "what the hook has started is gone", func() bool {
+		_, err := os.Stat("/proc/" + sleeper)
+		return os.IsNotExist(err)
+	})
+}
