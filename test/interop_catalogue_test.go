@@ -21,8 +21,9 @@ type made struct {
 	catalogue
 	by program
 	// The IDs of the backups, oldest first: plain files; tar archives compressed by
-	// gzip; one that failed; plain files again; on timeline 2, which leaves that of
-	// the others after late; one whose last WAL waits to be archived.
+	// gzip; one that failed; plain files again; tar archives compressed by zstd, on
+	// timeline 2, which leaves that of the others after late; one whose last WAL
+	// waits to be archived.
 	plain, tar, failed, late, branch, waiting string
 	// point lies after late on both timelines, last at the end of timeline 1.
 	point, last pgtest.Moment
@@ -99,7 +100,7 @@ func bothMake(t *testing.T, memory string) (server *site, debians, ours *made) {
 	second.Wait("SELECT NOT pg_is_in_recovery()")
 	second.Exec("CREATE TABLE branch AS SELECT 2 AS timeline")
 	for _, m := range both {
-		m.branch = take(m, "backup_compression", "gzip")
+		m.branch = take(m, "backup_compression", "zstd")
 	}
 	second.delivered()
 	for _, m := range both {
