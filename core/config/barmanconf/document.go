@@ -31,11 +31,10 @@ type Document struct {
 	ActiveModels map[string]string
 }
 
-// Document says the configuration in blocks. With active, the models that servers'
+// Document says a configuration without errors in blocks. With active, the models that servers'
 // directories name have been laid over them; without, they are as they are written.
 func (c *Configuration) Document(active bool) *Document {
-	_, warnings := split(c.Diagnostics)
-	d := &Document{Warnings: warnings, Problems: maps.Clone(c.Problems), ActiveModels: map[string]string{}, RefusedPolicies: map[string]string{}}
+	d := &Document{Warnings: slices.Clone(c.Diagnostics), Problems: maps.Clone(c.Problems), ActiveModels: map[string]string{}, RefusedPolicies: map[string]string{}}
 	d.Blocks = append(d.Blocks, c.barmanBlock(d))
 	for _, s := range c.servers {
 		v := s.values
@@ -60,6 +59,7 @@ func (c *Configuration) Document(active bool) *Document {
 func (c *Configuration) Import(problems map[string]hcl.Diagnostics) *Document {
 	d := c.Document(false)
 	d.Problems = problems
+	c.compareModels(d)
 	d.Comments = []string{"Written by barman config import from " + strings.Join(c.Paths, ", ") + "."}
 	for _, m := range c.models {
 		d.Warnings = append(d.Warnings, c.Problems[m.name]...)
@@ -100,17 +100,6 @@ func (c *Configuration) sectionOf(d *hcl.Diagnostic) string {
 
 func oneLine(d *hcl.Diagnostic) string {
 	return fmt.Sprintf("%s:%d: %s", d.Subject.Filename, d.Subject.Start.Line, d.Detail)
-}
-
-func split(all hcl.Diagnostics) (errs, warnings hcl.Diagnostics) {
-	for _, d := range all {
-		if d.Severity == hcl.DiagError {
-			errs = append(errs, d)
-		} else {
-			warnings = append(warnings, d)
-		}
-	}
-	return errs, warnings
 }
 
 // builder makes the blocks of a server or a model.
@@ -362,23 +351,49 @@ func (c *Configuration) modelBlock(d *Document, m *section) *Block {
 	own := &builder{c: c, v: m.values, place: m.place}
 	block := own.block("model", m.name)
 	own.server(block)
-	fits := &builder{c: c, place: m.place, v: c.overlay(c.evaluate(&ini.Section{Name: m.name}, ofServer), m.values)}
-	for _, s := range c.servers {
-		if s.values.text("cluster") == m.values.text("cluster") {
-			fits.v = c.overlay(s.values, m.values)
-			break
-		}
+	over := c.evaluate(&ini.Section{Name: m.name}, ofServer)
+	if fits := c.fitting(m); len(fits) > 0 {
+		over = fits[0].values
 	}
-	backup, wal := pipelineOptions()
-	changes := func(name string) bool { return m.values[name].set }
-	block.add(pick(fits.backup(), slices.ContainsFunc(backup, changes), own.v, map[string]string{
-		"jobs": "parallel_jobs", "retry_times": "basebackup_retry_times", "retry_sleep": "basebackup_retry_sleep"}))
-	block.add(pick(fits.wal(), slices.ContainsFunc(wal, changes), own.v, map[string]string{
-		"incoming_batch_size": "archiver_batch_size", "streaming_batch_size": "streaming_archiver_batch_size", "maximum_queue": "max_incoming_wals_queue"}))
+	for _, pipeline := range c.changedPipelines(m, over) {
+		block.add(pipeline)
+	}
 	block.add(own.retention())
 	block.add(own.recovery())
 	d.Warnings = append(d.Warnings, own.warnings...)
 	return block
+}
+
+// fitting are the servers that a model can be laid over.
+func (c *Configuration) fitting(m *section) []*section {
+	return slices.DeleteFunc(slices.Clone(c.servers), func(s *section) bool { return s.values.text("cluster") != m.values.text("cluster") })
+}
+
+// changedPipelines are a model's backup and wal blocks when it is laid over a server.
+func (c *Configuration) changedPipelines(m *section, over values) []*Block {
+	backup, wal := pipelineOptions()
+	changes := func(name string) bool { return m.values[name].set }
+	b := &builder{c: c, place: m.place, v: c.overlay(over, m.values)}
+	return []*Block{
+		pick(b.backup(), slices.ContainsFunc(backup, changes), m.values, map[string]string{
+			"jobs": "parallel_jobs", "retry_times": "basebackup_retry_times", "retry_sleep": "basebackup_retry_sleep"}),
+		pick(b.wal(), slices.ContainsFunc(wal, changes), m.values, map[string]string{
+			"incoming_batch_size": "archiver_batch_size", "streaming_batch_size": "streaming_archiver_batch_size", "maximum_queue": "max_incoming_wals_queue"}),
+	}
+}
+
+// compareModels warns of models whose pipelines differ from server to server, which
+// one block cannot say.
+func (c *Configuration) compareModels(d *Document) {
+	for _, m := range c.models {
+		fits := c.fitting(m)
+		for _, s := range fits {
+			if said(c.changedPipelines(m, s.values)) != said(c.changedPipelines(m, fits[0].values)) {
+				d.Warnings = append(d.Warnings, diagnostic(hcl.DiagWarning, m.place, "Model that depends on its server", fmt.Sprintf(
+					"The servers %q and %q make different pipelines of the model %q; written is that of %q.", fits[0].name, s.name, m.name, fits[0].name)))
+			}
+		}
+	}
 }
 
 // pick leaves of a pipeline its stages, if wanted, and the settings that a model has.

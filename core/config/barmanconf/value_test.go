@@ -158,6 +158,33 @@ archiver = on
 	}
 }
 
+func TestAModelThatDependsOnItsServerIsWarnedOf(t *testing.T) {
+	c := readText(t, `[barman]
+barman_home = /home
+backup_method = postgres
+archiver = on
+[a]
+cluster = c
+compression = gzip
+[b]
+cluster = c
+compression = zstd
+[m]
+model = on
+cluster = c
+compression_level = low
+[n]
+model = on
+cluster = c
+check_timeout = 5
+parallel_jobs = 3
+`)
+	d := c.Import(nil)
+	if len(d.Warnings) != 1 || !strings.Contains(d.Warnings[0].Detail, `"a" and "b" make different pipelines of the model "m"`) {
+		t.Errorf("warnings: %v", d.Warnings)
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add("[barman]\nbarman_home = /h\n[main]\nconninfo = host=pg\nbackup_method = postgres\nstreaming_archiver = on\nslot_name = s\ncompression = zstd\n")
 	f.Add("[barman]\nbarman_home = /h\nretention_policy: redundancy 2\n[a]\nssh_command = ssh \"${x}\"\n[m]\nmodel = on\ncluster = a\ncompression = gzip\n")
