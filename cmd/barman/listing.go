@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/barman-go/barman/core/backup"
@@ -54,9 +55,11 @@ func readListing(s *server.Server) (listing, error) {
 		}
 	}
 	var errs [3]error
-	l.wal, errs[0] = s.Catalogue.WALStatistics(l.backups())
+	var index sync.WaitGroup
+	index.Go(func() { l.wal, errs[0] = s.Catalogue.WALStatistics(l.backups()) })
 	l.verdicts, errs[1] = removal.Judge(s, entries, time.Now())
 	l.warnings, errs[2] = doubts(s, entries)
+	index.Wait()
 	l.inaccurate = errors.Join(errs[:]...)
 	l.damage = errors.Join(append(unreadable, errs[:]...)...)
 	return l, nil

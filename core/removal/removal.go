@@ -80,27 +80,31 @@ func newRun(s *server.Server, options Options) *run {
 	return &run{server: s, options: options, hooks: hooks.Of(s, hooks.Delete), walHooks: hooks.Of(s, hooks.WALDelete)}
 }
 
-// locked calls do with the server's backup lock held and its backups known.
+// locked calls do with the server's backup lock held and its backups known. A dry
+// run needs no lock: it can be had while a backup runs, and of a catalogue that
+// may only be read.
 func (r *run) locked(ctx context.Context, do func() error) ([]Deleted, error) {
+	if r.options.DryRun {
+		err := r.withStock(do)
+		return r.report, errors.Join(err, r.preview(ctx))
+	}
 	lock, err := r.server.Catalogue.Lock(catalogue.LockBackup)
 	if err != nil {
 		return nil, err
 	}
 	defer r.walHooks.Close()
 	defer r.hooks.Close()
-	if !r.options.DryRun {
-		err = r.clearAway(ctx)
-	}
-	if err == nil {
-		r.stock, err = take(r.server)
-	}
-	if err == nil {
-		err = do()
-	}
-	if r.options.DryRun {
-		err = errors.Join(err, r.preview(ctx))
+	if err = r.clearAway(ctx); err == nil {
+		err = r.withStock(do)
 	}
 	return r.report, errors.Join(err, lock.Release())
+}
+
+func (r *run) withStock(do func() error) (err error) {
+	if r.stock, err = take(r.server); err != nil {
+		return err
+	}
+	return do()
 }
 
 // clearAway finishes deletions that were interrupted when the backups were not

@@ -442,6 +442,9 @@ func TestADeletionWaitsForNobody(t *testing.T) {
 		if _, err := s.delete(1); sdk.KindOf(err) != sdk.Busy {
 			t.Errorf("with the lock %s: %v", name, err)
 		}
+		if preview, err := Delete(t.Context(), s.Server.Server, day(1), Options{DryRun: true}); err != nil || len(preview) != 1 {
+			t.Errorf("a dry run with the lock %s: %v", name, err)
+		}
 		if err := lock.Release(); err != nil {
 			t.Fatal(err)
 		}
