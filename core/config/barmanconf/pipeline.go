@@ -51,8 +51,8 @@ func (b *builder) rsync(block *Block) {
 	v := b.v
 	local := v.text("backup_method") == "local-rsync"
 	switch {
-	case v.text("backup_method") == "snapshot":
-		return
+	case v.text("backup_method") == "snapshot", v["primary_ssh_command"].set:
+		return // which is told of as such
 	case local && v["ssh_command"].set:
 		b.problem("ssh_command", "Wrong option", `"backup_method = local-rsync" copies on this machine: it goes without "ssh_command".`)
 	case !local && !v["ssh_command"].set:
@@ -176,7 +176,7 @@ func (b *builder) wal() *Block {
 	block := b.block("wal")
 	archiver, streaming := v["archiver"], v["streaming_archiver"]
 	if !archiver.truth && !streaming.truth {
-		b.doubt("archiver", `Neither "archiver" nor "streaming_archiver" is on: "archiver" is on all the same, for without WAL no backup can be recovered.`)
+		b.noWAL(`Neither "archiver" nor "streaming_archiver" is on: "archiver" is on all the same, for without WAL no backup can be recovered.`)
 		archiver.truth = true
 	}
 	block.setTruth("archive", archiver)
@@ -206,6 +206,13 @@ func (b *builder) wal() *Block {
 	}
 	block.add(b.compressedWAL())
 	return block
+}
+
+// noWAL tells of a server without a way for WAL. A passive node needs none.
+func (b *builder) noWAL(text string) {
+	if !b.v["primary_ssh_command"].set {
+		b.doubt("archiver", "%s", text)
+	}
 }
 
 // compressedWAL makes the transform that compresses WAL, or that only knows how to
