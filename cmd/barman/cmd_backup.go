@@ -60,9 +60,6 @@ it from starting; what keeps its WAL from coming is a warning.
 		},
 	}
 	o.addFlags(cmd.Flags())
-	cmd.MarkFlagsMutuallyExclusive("immediate-checkpoint", "no-immediate-checkpoint")
-	cmd.MarkFlagsMutuallyExclusive("manifest", "no-manifest")
-	cmd.MarkFlagsMutuallyExclusive("retry-times", "no-retry")
 	return cmd
 }
 
@@ -93,6 +90,11 @@ func (o *backupOptions) check(flags *pflag.FlagSet) error {
 	if flags.Changed("name") {
 		if err := catalogue.ValidBackupName(o.name); err != nil {
 			return err
+		}
+	}
+	for _, either := range [][2]string{{"immediate-checkpoint", "no-immediate-checkpoint"}, {"manifest", "no-manifest"}, {"retry-times", "no-retry"}} {
+		if flags.Changed(either[0]) && flags.Changed(either[1]) {
+			return sdk.Errorf(sdk.Invalid, "--%s and --%s contradict each other: give one", either[0], either[1])
 		}
 	}
 	switch {

@@ -18,7 +18,11 @@ import (
 // such as that nobody answers, is left to it.
 func BeforeBackup(ctx context.Context, s *server.Server, now time.Time) error {
 	var reasons []string
-	for _, row := range Server(ctx, s, now).Failed() {
+	failed := Server(ctx, s, now).Failed()
+	if slices.ContainsFunc(failed, func(row postgres.Check) bool { return row.Name == "PostgreSQL" }) {
+		return nil // nothing else that was found out counts
+	}
+	for _, row := range failed {
 		told := row.Name
 		if row.Hint != "" {
 			told += " (" + row.Hint + ")"
