@@ -50,6 +50,10 @@ func runConfigValidate(ctx context.Context, a *app) error {
 	loaded := a.config
 	var errs []error
 	for _, configured := range loaded.Servers {
+		if err := configured.Err(); err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		s, err := a.open(configured)
 		if err != nil {
 			return err

@@ -176,7 +176,9 @@ func (b *builder) wal() *Block {
 	block := b.block("wal")
 	archiver, streaming := v["archiver"], v["streaming_archiver"]
 	if !archiver.truth && !streaming.truth {
-		b.noWAL(`Neither "archiver" nor "streaming_archiver" is on: "archiver" is on all the same, for without WAL no backup can be recovered.`)
+		if !v["primary_ssh_command"].set { // a passive node has WAL another way
+			b.doubt("archiver", `Neither "archiver" nor "streaming_archiver" is on: "archiver" is on all the same, for without WAL no backup can be recovered.`)
+		}
 		archiver.truth = true
 	}
 	block.setTruth("archive", archiver)
@@ -206,13 +208,6 @@ func (b *builder) wal() *Block {
 	}
 	block.add(b.compressedWAL())
 	return block
-}
-
-// noWAL tells of a server without a way for WAL. A passive node needs none.
-func (b *builder) noWAL(text string) {
-	if !b.v["primary_ssh_command"].set {
-		b.doubt("archiver", "%s", text)
-	}
 }
 
 // compressedWAL makes the transform that compresses WAL, or that only knows how to
