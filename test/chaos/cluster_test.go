@@ -142,7 +142,12 @@ func (s *site) restores(b info) error {
 // restored compares what was recovered with what the server said of it, and
 // with the WAL it wrote.
 func (s *site) restored(b info) error {
-	cmd := exec.Command(s.verify, "--no-parse-wal", "--ignore=barman_wal", "--ignore=postgresql.auto.conf", "--ignore=recovery.signal", s.path("to/data"))
+	manifest := "backup_manifest." + b.id
+	args := []string{"--no-parse-wal", "--manifest-path", s.path("to/data", manifest), "--ignore", manifest}
+	for _, added := range []string{"barman_wal", "recovery.signal", ".barman-recover.info", "postgresql.conf", "postgresql.conf.origin", "postgresql.auto.conf", "postgresql.auto.conf.origin"} {
+		args = append(args, "--ignore", added)
+	}
+	cmd := exec.Command(s.verify, append(args, s.path("to/data"))...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("backup %s: pg_verifybackup: %w\n%s", b.id, err, out)
 	}
