@@ -54,6 +54,9 @@ func runDelete(ctx context.Context, a *app, o deleteOptions, name, reference str
 	done := deletion{server: s.Name(), asked: b.ID, dryRun: o.dryRun}
 	done.deleted, err = removal.Delete(ctx, s, b.ID, removal.Options{DryRun: o.dryRun, File: func(name wal.Name) { done.files = append(done.files, name.String()) }})
 	if err == nil || len(done.deleted) > 0 {
+		for _, line := range done.lines() {
+			a.print().info(line)
+		}
 		a.print().answer(done)
 	}
 	return err
@@ -68,22 +71,27 @@ type deletion struct {
 	files   []string
 }
 
-func (d deletion) text(w io.Writer, _ style) {
+// lines are what Barman in Python tells of a deletion.
+func (d deletion) lines() []string {
 	if d.dryRun {
-		for _, gone := range d.deleted {
-			fmt.Fprintf(w, "Would delete backup %s of server %s%s\n", gone.ID, d.server, walOf(gone))
-		}
-		return
+		return nil
 	}
-	fmt.Fprintf(w, "Deleting backup %s for server %s\n", d.asked, d.server)
-	if len(d.files) > 0 {
-		fmt.Fprintln(w, "Delete associated WAL segments:")
-	}
+	lines := []string{fmt.Sprintf("Deleting backup %s for server %s", d.asked, d.server), "Delete associated WAL segments:"}
 	for _, file := range d.files {
-		fmt.Fprintf(w, "\t%s\n", file)
+		lines = append(lines, "\t"+file)
 	}
 	for _, gone := range d.deleted {
-		fmt.Fprintf(w, "Deleted backup %s (start time: %s, elapsed time: %s)\n", gone.ID, gone.Begun.Format(time.ANSIC), catalogue.PrettyDuration(gone.Elapsed))
+		lines = append(lines, fmt.Sprintf("Deleted backup %s (start time: %s, elapsed time: %s)", gone.ID, gone.Begun.Format(time.ANSIC), catalogue.PrettyDuration(gone.Elapsed)))
+	}
+	return lines
+}
+
+func (d deletion) text(w io.Writer, _ style) {
+	if !d.dryRun {
+		return // the lines have said it
+	}
+	for _, gone := range d.deleted {
+		fmt.Fprintf(w, "Would delete backup %s of server %s%s\n", gone.ID, d.server, walOf(gone))
 	}
 }
 
