@@ -39,7 +39,7 @@ last, oldest, first, latest-full and last-full.
 }
 
 func runGenerateManifest(ctx context.Context, a *app, name, reference string) error {
-	s, err := a.server(name, a.catalogued)
+	s, err := a.server(name, a.enabled)
 	if err != nil || a.skipInactive(s.Config) {
 		return err
 	}

@@ -62,7 +62,7 @@ func targetNames() string {
 
 func runListFiles(ctx context.Context, a *app, o listFilesOptions, name, reference string) error {
 	request := files.Request{Target: files.Target(o.target), EmptyDirectories: o.emptyDirectories}
-	s, err := a.server(name, a.open)
+	s, err := a.server(name, a.inspected)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func runStatus(ctx context.Context, a *app, args []string) error {
 		for _, warning := range found.warnings {
 			a.print().warn(warning)
 		}
-		if !configured.Active && unreachable != nil {
+		if !configured.Active || configured.Err() != nil {
 			unreachable = nil // nobody expects it to be there
 		}
 		return errors.Join(unreachable, found.damage)

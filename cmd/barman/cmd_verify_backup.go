@@ -49,7 +49,7 @@ last, oldest, first, latest-full and last-full.
 }
 
 func runVerifyBackup(ctx context.Context, a *app, o verifyBackupOptions, name, reference string) error {
-	s, err := a.server(name, a.open)
+	s, err := a.server(name, a.inspected)
 	if err != nil {
 		return err
 	}
