@@ -90,6 +90,16 @@ func TestDamagedBackupDoesNotHideTheOthers(t *testing.T) {
 	wantKind(t, bad["20200108T000000"], sdk.Corrupt, "larger than")
 }
 
+func TestAFieldOfANewerVersionIsNamedAndHidesNoOtherBackup(t *testing.T) {
+	s := fixture(t)
+	write(t, filepath.Join(s.Layout().BasebackupsDirectory, "20260101T000000", infoName), "status=DONE\nquantum_state=entangled\n")
+	good, bad := listed(t, s)
+	if len(good) != 5 || len(bad) != 1 {
+		t.Errorf("%v, %v", good, bad)
+	}
+	wantKind(t, bad["20260101T000000"], sdk.Corrupt, "line 2", `"quantum_state"`, "newer version", "use the version that wrote it")
+}
+
 func TestWhatIsNoBackupIsNotListed(t *testing.T) {
 	s := newServer(t)
 	base := s.Layout().BasebackupsDirectory
