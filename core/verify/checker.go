@@ -87,7 +87,7 @@ func (c *checker) file(ctx context.Context, f found, r io.Reader) error {
 	if listed && want.algorithm != manifest.CRC32C {
 		sum = want.algorithm.New()
 	}
-	size, crc, head, err := c.read(ctx, r, sum)
+	size, crc, head, err := c.read(ctx, r, f.size, sum)
 	if err != nil {
 		return err
 	}
@@ -134,11 +134,12 @@ func checksum(a manifest.Algorithm, sum hash.Hash, crc uint32) []byte {
 	return nil
 }
 
-// read reads a file to its end, and returns its CRC-32C and how it begins.
-func (c *checker) read(ctx context.Context, r io.Reader, sum hash.Hash) (size int64, crc uint32, head []byte, err error) {
+// read reads a file, as many bytes as it has, or to its end if that is not known,
+// and returns its CRC-32C and how it begins.
+func (c *checker) read(ctx context.Context, r io.Reader, has int64, sum hash.Hash) (size int64, crc uint32, head []byte, err error) {
 	buffer := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buffer)
-	for {
+	for size != has {
 		n, err := r.Read(buffer[:])
 		if size == 0 && n > 0 {
 			head = append(head, buffer[:min(n, 8)]...)
@@ -159,6 +160,7 @@ func (c *checker) read(ctx context.Context, r io.Reader, sum hash.Hash) (size in
 			return size, crc, head, err
 		}
 	}
+	return size, crc, head, nil
 }
 
 // control holds the system identifier of pg_control, of a machine of either byte

@@ -212,7 +212,7 @@ func (g *generation) add(ctx context.Context, path, name string) error {
 	advise(file, info.Size())
 	sum := manifest.SHA256.New()
 	var c checker
-	size, _, _, err := c.read(ctx, file, sum)
+	size, _, _, err := c.read(ctx, file, sdk.SizeUnknown, sum)
 	if err != nil {
 		return err
 	}

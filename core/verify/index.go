@@ -16,6 +16,7 @@ type index struct {
 	seed    maphash.Seed
 	entries []expected
 	found   []atomic.Bool
+	left    atomic.Int64 // names that were not found yet
 }
 
 // expected is what is expected of one name.
@@ -40,6 +41,7 @@ func (x *index) seal() (twice bool) {
 		twice = twice || x.entries[i].key == x.entries[i-1].key
 	}
 	x.found = make([]atomic.Bool, len(x.entries))
+	x.left.Store(int64(len(x.entries)))
 	return twice
 }
 
@@ -63,8 +65,14 @@ func (x *index) find(name string) (e expected, known, again bool) {
 	if !known {
 		return expected{}, false, false
 	}
-	return x.entries[i], true, x.found[i].Swap(true)
+	if again = x.found[i].Swap(true); !again {
+		x.left.Add(-1)
+	}
+	return x.entries[i], true, again
 }
+
+// complete tells whether everything was found.
+func (x *index) complete() bool { return x == nil || x.left.Load() == 0 }
 
 // wasFound tells whether a name was found.
 func (x *index) wasFound(name string) bool {

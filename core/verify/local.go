@@ -89,11 +89,22 @@ func isTablespaceLink(b *catalogue.Backup, path string) bool {
 // readLocal reads a backup of plain files where it is.
 func (r *run) readLocal(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(r.request.Jobs)
-	err := r.walkAll(ctx, group)
-	if failed := group.Wait(); failed != nil {
-		return failed
+	files := make(chan located, r.request.Jobs)
+	group.Go(func() error {
+		defer close(files)
+		return r.walkAll(ctx, files)
+	})
+	for range r.request.Jobs {
+		group.Go(func() error {
+			for f := range files {
+				if err := r.localFile(ctx, f); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
+	err := group.Wait()
 	if text := r.links.String(); text != "" {
 		r.warn("%s", text)
 	}
@@ -104,14 +115,20 @@ func (r *run) readLocal(ctx context.Context) error {
 // else one that came last would be read while nothing else is left to do.
 const batchSize = 4096
 
-func (r *run) walkAll(ctx context.Context, group *errgroup.Group) error {
+// walkAll sends all files of the backup.
+func (r *run) walkAll(ctx context.Context, files chan<- located) error {
 	var batch []located
-	read := func() {
+	send := func() error {
 		slices.SortFunc(batch, func(a, b located) int { return cmp.Compare(b.size, a.size) })
 		for _, f := range batch {
-			group.Go(func() error { return r.localFile(ctx, f) })
+			select {
+			case files <- f:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 		batch = batch[:0]
+		return nil
 	}
 	for _, p := range places(r.server, r.backup, r.local) {
 		err := p.walk(ctx, "", func(below string, entry fs.DirEntry) error {
@@ -121,11 +138,16 @@ func (r *run) walkAll(ctx context.Context, group *errgroup.Group) error {
 				r.checker.receipts.find(f.object)
 			case isUnfinished(f.path):
 			case entry.Type().IsRegular():
-				if info, err := entry.Info(); err == nil { // else opening it tells
-					f.size = info.Size()
+				info, err := entry.Info()
+				if errors.Is(err, fs.ErrNotExist) {
+					return nil // it is missing
 				}
+				if err != nil {
+					return err
+				}
+				f.size = info.Size()
 				if batch = append(batch, located{f, filepath.Join(p.directory, below)}); len(batch) == batchSize {
-					read()
+					return send()
 				}
 			case entry.Type() == fs.ModeSymlink && isTablespaceLink(r.backup, f.path), ignored(f.path):
 			default:
@@ -140,8 +162,7 @@ func (r *run) walkAll(ctx context.Context, group *errgroup.Group) error {
 			return unreadable(err)
 		}
 	}
-	read()
-	return nil
+	return send()
 }
 
 // isUnfinished tells whether a path is that of a manifest that is being made, or
@@ -205,12 +226,8 @@ func (r *run) localFile(ctx context.Context, f located) error {
 	}
 	if err == nil {
 		defer file.Close() // it was only read from
-		var info fs.FileInfo
-		if info, err = file.Stat(); err == nil {
-			f.size = info.Size()
-			advise(file, f.size)
-			err = r.checker.file(ctx, f.found, file)
-		}
+		advise(file, f.size)
+		err = r.checker.file(ctx, f.found, file)
 	}
 	if ctx.Err() != nil || err == nil || errors.Is(err, fs.ErrPermission) {
 		return unreadable(err)

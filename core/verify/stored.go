@@ -144,7 +144,7 @@ func (r *run) readRaw(ctx context.Context) error {
 		if content == nil || !known {
 			return nil
 		}
-		size, crc, _, err := raw.read(ctx, content, nil)
+		size, crc, _, err := raw.read(ctx, content, sdk.SizeUnknown, nil)
 		if err != nil {
 			return err
 		}

@@ -340,7 +340,7 @@ func (r *run) readData(ctx context.Context) error {
 
 // missing names what was not found.
 func (r *run) missing(ctx context.Context) error {
-	if r.checker.manifest != nil && !r.incomplete {
+	if !r.checker.manifest.complete() && !r.incomplete {
 		_, err := r.eachFile(ctx, func(f manifest.File) error {
 			if !ignored(f.Path) && !r.checker.manifest.wasFound(f.Path) {
 				r.checker.problems.add(Missing, f.Path, r.object(f.Path), "is in the manifest, but not there")
@@ -351,7 +351,7 @@ func (r *run) missing(ctx context.Context) error {
 			return err
 		}
 	}
-	if r.checker.receipts == nil || r.incomplete && !r.form.Tar {
+	if r.checker.receipts.complete() || r.incomplete && !r.form.Tar {
 		return nil
 	}
 	_, objects, err := r.server.Catalogue.Receipts(r.backup.ID)

@@ -473,8 +473,11 @@ func TestAnIndexKnowsWhatItWasTold(t *testing.T) {
 	if _, _, again := x.find("base/7"); !again || !x.wasFound("base/7") || x.wasFound("base/x") || x.has("base/1000") {
 		t.Error("it does not know what was found")
 	}
+	if !x.complete() {
+		t.Error("all were found, and it does not know")
+	}
 	var none *index
-	if _, known, _ := none.find("x"); known || none.has("x") || none.wasFound("x") {
+	if _, known, _ := none.find("x"); known || none.has("x") || none.wasFound("x") || !none.complete() {
 		t.Error("nothing knows something")
 	}
 	x.add("base/7", 7, 0, nil)
