@@ -93,14 +93,6 @@ func (s *site) base(elements ...string) string {
 	return filepath.Join(append([]string{s.Catalogue.Directory(s.backup.ID)}, elements...)...)
 }
 
-func (s *site) tablespace(ts catalogue.Tablespace) string {
-	path, err := s.Catalogue.TablespaceDirectory(s.backup, ts.OID)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return path
-}
-
 // withoutReceipts hides the receipts, as of a backup of Python Barman, until the
 // test is over.
 func (s *site) withoutReceipts(t *testing.T) {

@@ -327,6 +327,15 @@ func manifestsAreMade(t *testing.T, s *site) {
 	if after := receiptsOf(s); len(after) != len(receiptsBefore) {
 		t.Errorf("%d receipts, %d before", len(after), len(receiptsBefore))
 	}
+	t.Run("killed before the receipts have it", func(t *testing.T) {
+		change(t, s.base(catalogue.ReceiptsName), func(b []byte) []byte {
+			lines := slices.DeleteFunc(strings.SplitAfter(string(b), "\n"), func(line string) bool { return strings.Contains(line, stored.ManifestName) })
+			return []byte(strings.Join(lines, ""))
+		})
+		if report := s.run(t); report.Damaged() {
+			t.Errorf("%v", report.Problems)
+		}
+	})
 	for _, path := range []string{s.relation("here"), s.relation("there"), "base/no UTF-8 \xff"} {
 		t.Run(path, func(t *testing.T) {
 			change(t, s.base("data", path), flipped)
