@@ -116,7 +116,7 @@ func (b shownBackup) base() section {
 	}
 	size := sizeOf(b.backup.Size)
 	s.add("Backup Size", fmt.Sprintf("%s (%s with WALs)", catalogue.PrettySize(size), catalogue.PrettySize(size+b.wal.Size)))
-	if b.backup.Compression != "none" {
+	if b.backup.Compression != catalogue.Uncompressed {
 		s.add("Backup Compression", b.backup.Compression)
 	}
 	s.add("WAL Size", catalogue.PrettySize(b.wal.Size))

@@ -22,18 +22,19 @@ import (
 
 // run is one backup on its way.
 type run struct {
-	server  *server.Server
-	options Options
-	backup  *catalogue.Backup
-	facts   postgres.Facts
-	line    pipeline.Line
-	copying *pipeline.Backup
-	hooks   *hooks.Hooks
-	begun   time.Time
-	doing   string // what fails if it fails now, as backup.info says it
-	lost    []pipeline.Lost
-	suffix  string // of the stored tar files
-	stored  int64
+	server   *server.Server
+	options  Options
+	backup   *catalogue.Backup
+	facts    postgres.Facts
+	line     pipeline.Line
+	copying  *pipeline.Backup
+	hooks    *hooks.Hooks
+	begun    time.Time
+	doing    string // what fails if it fails now, as backup.info says it
+	lost     []pipeline.Lost
+	archives bool   // what is stored are tar files
+	suffix   string // of the stored tar files
+	stored   int64
 }
 
 // Run takes a base backup and then archives the WAL that has come. It returns the
@@ -231,6 +232,8 @@ func (r *run) describe() {
 
 // copy runs the pipeline. The receipts are durable when it returns.
 func (r *run) copy(ctx context.Context) (sdk.BackupResult, error) {
+	layout := r.layout(r.line)
+	r.archives = layout == sdk.LayoutTar
 	receipts, err := r.server.Catalogue.NewReceipts(r.backup.ID, header(r.line))
 	if err != nil {
 		return sdk.BackupResult{}, err
@@ -238,7 +241,7 @@ func (r *run) copy(ctx context.Context) (sdk.BackupResult, error) {
 	result, err := r.copying.Run(ctx, sdk.BackupRequest{
 		Prefix: prefix(r.backup.ID),
 		Label:  fmt.Sprintf("Barman backup %s %s", r.server.Name(), r.backup.ID),
-		Layout: r.layout(r.line),
+		Layout: layout,
 	}, pipeline.Observer{
 		Progress: r.options.Progress,
 		Receipts: func(stored []sdk.Receipt) error { return r.keep(receipts, stored) },
@@ -322,6 +325,9 @@ func (r *run) finish(result sdk.BackupResult, copying time.Duration) {
 	b.BeginWAL, b.EndWAL, b.BeginOffset, b.EndOffset = begin.Name(b.SegmentSize), end.Name(b.SegmentSize), &beginOffset, &endOffset
 	b.Tablespaces = tablespaces(b.Tablespaces, result.Tablespaces)
 	b.Compression = compression(r.suffix, result.Codec)
+	if b.Compression == "" && r.archives {
+		b.Compression = catalogue.Uncompressed
+	}
 	b.CopyStats = catalogue.Dict{{Key: "copy_time", Value: copying.Seconds()}, {Key: "total_time", Value: time.Since(r.begun).Seconds()}}
 	size := r.stored
 	b.Size, b.DeduplicatedSize = &size, &size

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"github.com/barman-go/barman/core/durable"
-	"github.com/barman-go/barman/sdk"
 )
 
 // linkTablespaces makes the links in pg_tblspc that pg_basebackup leaves in a
@@ -16,7 +15,7 @@ import (
 // pg_verifybackup finds all files of the manifest, and with it the verify-backup
 // of Python Barman. Recovery makes links of its own.
 func (r *run) linkTablespaces() error {
-	if r.layout(r.line) != sdk.LayoutPlain || len(r.backup.Tablespaces) == 0 {
+	if r.archives || len(r.backup.Tablespaces) == 0 {
 		return nil
 	}
 	directory := filepath.Join(r.server.Catalogue.Directory(r.backup.ID), "data", "pg_tblspc")

@@ -58,6 +58,11 @@ type Tablespace struct {
 	Location string
 }
 
+// Uncompressed is the Compression of a backup whose tar files can be unpacked as
+// they are, or for Python Barman not at all. It takes one without Compression for
+// plain files, and would recover the archives themselves.
+const Uncompressed = "none"
+
 // Backup is what the catalogue knows of one backup, the content of its
 // backup.info. A zero value or nil means that it is not known (yet).
 type Backup struct {
@@ -68,7 +73,7 @@ type Backup struct {
 	Error  string // why it failed, one line
 
 	Mode        string
-	Compression string // of the tar files made by the server or by pg_basebackup
+	Compression string // of the tar files made by the server or by pg_basebackup, or Uncompressed
 	SystemID    string
 	Version     int // server_version_num, such as 150020
 	Timeline    wal.Timeline

@@ -16,7 +16,7 @@ import (
 // today's settings where they are still configured. A backup of another
 // program says only how it was compressed.
 func (f Form) Transforms(s *server.Server, configured []pipeline.Stage, b *catalogue.Backup) ([]pipeline.Stage, error) {
-	compressed := f.Tar && b.Compression != ""
+	compressed := f.Tar && b.Compression != "" && b.Compression != catalogue.Uncompressed
 	header, _, err := s.Catalogue.Receipts(b.ID)
 	if err != nil && sdk.KindOf(err) != sdk.NotFound {
 		return nil, err
