@@ -228,7 +228,7 @@ func runRecover(ctx context.Context, a *app, o recoverOptions, name, reference, 
 			return err
 		}
 	}
-	a.announceRecovery(s.Name(), request)
+	request.Begin = func() { a.announceRecovery(s.Name(), request) }
 	var end func()
 	request.Progress, end = a.progress("recovery of " + s.Name())
 	begun := time.Now()
@@ -260,7 +260,7 @@ func (a *app) backupToRecover(ctx context.Context, s *server.Server, reference s
 	return chosen, err
 }
 
-// announceRecovery tells what is about to be done, in the words of Barman in Python.
+// announceRecovery tells what is being done, in the words of Barman in Python.
 func (a *app) announceRecovery(server string, request recovery.Request) {
 	say := a.print().info
 	say(fmt.Sprintf("Starting local restore for server %s using backup %s", server, request.Backup.ID))

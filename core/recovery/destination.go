@@ -76,6 +76,17 @@ const (
 	cluster         // the files of a cluster that does not run
 )
 
+// missing are the paths of the directories that do not exist.
+func missing(all []destination) []string {
+	var paths []string
+	for _, d := range all {
+		if _, err := os.Lstat(d.path); errors.Is(err, fs.ErrNotExist) {
+			paths = append(paths, d.path)
+		}
+	}
+	return paths
+}
+
 // prepareAll prepares all directories of a recovery, or none: a tablespace that
 // is in use leaves the data directory as it was. It tells whether any of them
 // holds files to go on with.
@@ -123,7 +134,7 @@ func (d destination) look(e errand, isData bool) (content, error) {
 	case running(guard):
 		return nothing, sdk.Errorf(sdk.Exists, "%s is the data directory of a running PostgreSQL (its postmaster.pid names a live process): recover into another directory", d.path)
 	case e.onto == nil || d.wal:
-		return nothing, sdk.Errorf(sdk.Exists, "%s is not empty: recover into a new or empty directory", d.path)
+		return nothing, sdk.Errorf(sdk.Exists, "%s is not empty: recover into a new or empty directory; if this is an older or damaged copy of the same cluster, --delta-restore reuses its files", d.path)
 	case isData:
 		return cluster, d.holdsCluster(e.onto)
 	}

@@ -55,6 +55,9 @@ type Request struct {
 	// Jobs is how many objects are under way at once; 0 leaves it to the
 	// configuration.
 	Jobs int
+	// Begin is called when everything has been checked, just before the first byte is
+	// copied; may be nil.
+	Begin func()
 	// Progress is told how many bytes have arrived; may be nil.
 	Progress func(pipeline.Progress)
 }
@@ -208,6 +211,9 @@ func (r *run) placeTablespaces() error {
 		left[name] = location
 	}
 	taken := []string{r.request.Destination}
+	if err := r.outsideOfCatalogue("destination", r.request.Destination); err != nil {
+		return err
+	}
 	for _, t := range r.request.Backup.Tablespaces {
 		location := t.Location
 		if moved, ok := left[t.Name]; ok {
@@ -218,6 +224,9 @@ func (r *run) placeTablespaces() error {
 			return sdk.Errorf(sdk.Invalid, "tablespace %s: %q is not an absolute path", t.Name, location)
 		}
 		location = resolved(location)
+		if err := r.outsideOfCatalogue("tablespace "+t.Name, location); err != nil {
+			return err
+		}
 		for _, other := range taken {
 			if within(location, other) || within(other, location) {
 				return sdk.Errorf(sdk.Invalid, "tablespace %s: %s and %s overlap", t.Name, location, other)
@@ -231,6 +240,19 @@ func (r *run) placeTablespaces() error {
 		return sdk.Errorf(sdk.Invalid, "backup %s has no tablespace %q%s", r.request.Backup.ID, name, r.tablespaceNames())
 	}
 	return r.placeWAL(taken)
+}
+
+// outsideOfCatalogue refuses to write where the server's backups and WAL are.
+func (r *run) outsideOfCatalogue(what, path string) error {
+	layout := r.server.Catalogue.Layout()
+	for _, own := range []string{
+		layout.BackupDirectory, layout.BasebackupsDirectory, layout.WALsDirectory, layout.IncomingDirectory, layout.StreamingDirectory,
+	} {
+		if own = resolved(own); within(path, own) || within(own, path) {
+			return sdk.Errorf(sdk.Invalid, "%s: %s overlaps %s, where barman keeps backups and WAL of this server", what, path, own)
+		}
+	}
+	return nil
 }
 
 // tablespaceNames tells which there are.
@@ -254,6 +276,9 @@ func (r *run) placeWAL(taken []string) error {
 		return sdk.Errorf(sdk.Invalid, "staging WAL directory %q: give an absolute path", r.request.StagingWAL)
 	}
 	directory := resolved(r.request.StagingWAL)
+	if err := r.outsideOfCatalogue("staging WAL directory", directory); err != nil {
+		return err
+	}
 	for _, other := range taken {
 		if within(directory, other) || within(other, directory) {
 			return sdk.Errorf(sdk.Invalid, "staging WAL directory: %s and %s overlap", directory, other)
@@ -305,6 +330,7 @@ func (r *run) recover(ctx context.Context) error {
 		return err
 	}
 	all := r.destinations()
+	created := missing(all)
 	for _, d := range all {
 		held, err := d.hold()
 		if err != nil {
@@ -313,9 +339,15 @@ func (r *run) recover(ctx context.Context) error {
 		defer held.Close() // it was only read from: closing cannot lose anything
 	}
 	if r.reuse, err = prepareAll(all, e); err != nil {
+		for _, path := range created {
+			_ = os.Remove(path) // one that is not empty stays
+		}
 		return err
 	}
 	r.report.Continued = r.reuse
+	if r.request.Begin != nil {
+		r.request.Begin()
+	}
 	r.archive(ctx)
 	if err := r.restorePersistently(ctx, form); err != nil {
 		if sdk.KindOf(err) == sdk.Corrupt {

@@ -216,6 +216,23 @@ func TestOnlyANewOrEmptyDestinationIsTaken(t *testing.T) {
 	wantError(t, err, sdk.Invalid, "relative/data", "absolute")
 }
 
+func TestARefusedRecoveryLeavesNoDirectory(t *testing.T) {
+	s := newSite(t, noTransform)
+	s.backup.Tablespaces = side
+	s.putPlain("", asIs)
+	s.save()
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "side", "full"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	begun := false
+	_, err := s.run(Request{Destination: filepath.Join(root, "data"), Tablespaces: map[string]string{"side": filepath.Join(root, "side")}, Begin: func() { begun = true }})
+	wantError(t, err, sdk.Exists, filepath.Join(root, "side"), "is not empty")
+	if _, err := os.Stat(filepath.Join(root, "data")); !os.IsNotExist(err) || begun {
+		t.Errorf("%v, begun: %t", err, begun)
+	}
+}
+
 func TestADestinationMayBeALinkToADirectory(t *testing.T) {
 	s := newSite(t, noTransform)
 	s.backup.Tablespaces = side
@@ -279,7 +296,15 @@ func TestTablespacesMayNotOverlap(t *testing.T) {
 			wantError(t, err, sdk.Invalid, "tablespace", test.part)
 		})
 	}
-	_, err := s.run(Request{Tablespaces: map[string]string{"sied": "/x"}})
+	_, err := s.run(Request{Destination: s.base("new")})
+	wantError(t, err, sdk.Invalid, "absolute")
+	for _, own := range []string{s.dir, filepath.Dir(s.dir), filepath.Join(s.dir, "new"), filepath.Join(s.dir, "wals", "new")} {
+		_, err := s.run(Request{Destination: own})
+		wantError(t, err, sdk.Invalid, "destination: "+own, "where barman keeps")
+		_, err = s.run(Request{Tablespaces: map[string]string{"side": own, "far": filepath.Join(root, "far")}})
+		wantError(t, err, sdk.Invalid, "tablespace side: "+own, "where barman keeps")
+	}
+	_, err = s.run(Request{Tablespaces: map[string]string{"sied": "/x"}})
 	wantError(t, err, sdk.Invalid, `no tablespace "sied"`)
 }
 
