@@ -188,28 +188,13 @@ func TestWhatRunsIsNotStartedAgain(t *testing.T) {
 
 func TestAReceiverThatIsNotConfiguredAnyMoreIsStopped(t *testing.T) {
 	path, servers := configured(t, map[string]string{"a": delivers})
-	executable, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	receiver := exec.CommandContext(t.Context(), executable)
-	receiver.Env = append(os.Environ(), envHold+"="+path)
-	out, err := receiver.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := receiver.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := out.Read(make([]byte, 4)); err != nil {
-		t.Fatal(err)
-	}
+	running := receiver(t, path, nil)
 	var r recorder
 	if _, err := Run(t.Context(), servers, "", r.spawn); err != nil {
 		t.Fatal(err)
 	}
 	var ended *exec.ExitError
-	if err := receiver.Wait(); !errors.As(err, &ended) || ended.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
+	if err := running.Wait(); !errors.As(err, &ended) || ended.Sys().(syscall.WaitStatus).Signal() != syscall.SIGINT {
 		t.Errorf("it ended with %v", err)
 	}
 }
@@ -370,6 +355,10 @@ func TestThePolicyIsEnforcedWhenSomethingIsObsolete(t *testing.T) {
 		}
 		b.State, b.EndTime = catalogue.StateDone, at
 		if err := servers[0].Catalogue.Save(b); err != nil {
+			t.Fatal(err)
+		}
+		// A backup without its files is no backup to a policy.
+		if err := os.MkdirAll(filepath.Join(servers[0].Catalogue.Directory(b.ID), "data"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		return b
