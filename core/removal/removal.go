@@ -94,9 +94,8 @@ func (r *run) locked(ctx context.Context, do func() error) ([]Deleted, error) {
 	}
 	defer r.walHooks.Close()
 	defer r.hooks.Close()
-	if err = r.clearAway(ctx); err == nil {
-		err = r.withStock(do)
-	}
+	r.clearAway(ctx)
+	err = r.withStock(do)
 	return r.report, errors.Join(err, lock.Release())
 }
 
@@ -108,24 +107,27 @@ func (r *run) withStock(do func() error) (err error) {
 }
 
 // clearAway finishes deletions that were interrupted when the backups were not
-// listed any more.
-func (r *run) clearAway(ctx context.Context) error {
+// listed any more. One that cannot be finished is no obstacle to others.
+func (r *run) clearAway(ctx context.Context) {
 	left, err := r.server.Catalogue.Leftovers()
 	if err != nil {
-		return err
+		r.server.Logger.Warn("the directories of backups cannot be listed", "error", err)
+		return
 	}
-	for _, id := range left.Deleting {
-		if err := r.deleteData(ctx, id); err != nil {
-			return err
+	for i, id := range append(left.Deleting, left.Empty...) {
+		if i < len(left.Deleting) {
+			err = r.deleteData(ctx, id)
 		}
-	}
-	for _, id := range append(left.Deleting, left.Empty...) {
-		if err := r.server.Catalogue.Remove(id); err != nil {
-			return err
+		if err == nil {
+			err = r.server.Catalogue.Remove(id)
+		}
+		if err != nil {
+			r.server.Logger.Warn("what is left of a deleted backup cannot be cleared away", "backup", id, "error", err)
+			err = nil
+			continue
 		}
 		r.server.Logger.Info("what a killed process left of a deleted backup is cleared away", "backup", id)
 	}
-	return nil
 }
 
 // refuse tells what a backup must not be deleted for. One whose deletion has
