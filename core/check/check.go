@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -118,7 +119,7 @@ type catalogued struct {
 	complete, done []*catalogue.Backup // in ascending order
 	failed         int
 	waiting        bool
-	newest         *catalogue.WALRecord // last recorded segment
+	newest         *catalogue.WALRecord // last recorded segment; some other where its age does not matter
 	walSize        int64                // of the WAL after the newest complete backup
 	errs           []error
 }
@@ -140,38 +141,70 @@ func (l catalogued) backupSize() int64 {
 // read reads the catalogue, after the remains of killed processes were marked
 // as FAILED. What cannot be read becomes a row.
 func (c *checker) read() catalogued {
+	entries, err := c.entries()
+	if slices.ContainsFunc(entries, unfinished) {
+		reaped := backup.Reap(c.server)
+		entries, err = c.entries()
+		err = errors.Join(reaped, err)
+	}
 	var l catalogued
-	if err := backup.Reap(c.server); err != nil {
+	if err != nil {
 		l.errs = append(l.errs, err)
 	}
-	for entry, err := range c.server.Catalogue.Entries() {
-		switch {
-		case err != nil:
-			l.errs = append(l.errs, err)
-		case entry.Err != nil:
+	for _, entry := range entries {
+		if entry.Err != nil {
 			l.errs = append(l.errs, entry.Err)
-		default:
-			l.count(entry.Backup)
-		}
-	}
-	for record, err := range c.server.Catalogue.WALRecords() {
-		if err != nil {
-			l.errs = append(l.errs, err)
-			if sdk.KindOf(err) != sdk.Corrupt {
-				break
-			}
 			continue
 		}
-		l.newest = &record
+		l.count(entry.Backup)
 	}
-	figures, err := c.server.Catalogue.WALStatistics(l.complete)
-	if err != nil && sdk.KindOf(err) != sdk.Corrupt {
+	c.readWAL(&l)
+	return l
+}
+
+func (c *checker) entries() (entries []catalogue.Entry, err error) {
+	for entry, err := range c.server.Catalogue.Entries() {
+		if err != nil {
+			return entries, err
+		}
+		entries = append(entries, entry)
+	}
+	return entries, nil
+}
+
+// unfinished tells whether a backup is being taken, or its process was killed.
+func unfinished(entry catalogue.Entry) bool {
+	return entry.Backup != nil && (entry.Backup.State == catalogue.StateEmpty || entry.Backup.State == catalogue.StateStarted)
+}
+
+// readWAL looks at the WAL after the newest complete backup, and for the newest of
+// all. An index of many lines is read once where that tells enough.
+func (c *checker) readWAL(l *catalogued) {
+	newest := l.last()
+	whole := newest == nil || c.server.Config.LastWALMaximumAge > 0
+	for record, err := range c.server.Catalogue.WALRecords() {
+		damaged := sdk.KindOf(err) == sdk.Corrupt
+		if err != nil && (whole || !damaged) { // else WALStatistics tells of it
+			l.errs = append(l.errs, err)
+		}
+		if damaged {
+			continue
+		}
+		if err != nil {
+			break
+		}
+		if l.newest = &record; !whole {
+			break
+		}
+	}
+	if newest == nil {
+		return
+	}
+	figures, err := c.server.Catalogue.WALStatistics([]*catalogue.Backup{newest})
+	if err != nil && (!whole || sdk.KindOf(err) != sdk.Corrupt) {
 		l.errs = append(l.errs, err)
 	}
-	if b := l.last(); b != nil {
-		l.walSize = figures[b.ID].UntilNextSize
-	}
-	return l
+	l.walSize = figures[newest.ID].UntilNextSize
 }
 
 func (l *catalogued) count(b *catalogue.Backup) {

@@ -137,6 +137,21 @@ func TestFailedDamagedAndMissingBackupsAreRows(t *testing.T) {
 	}
 }
 
+func TestDamageOfTheIndexIsToldOnceWhateverIsLookedFor(t *testing.T) {
+	for _, settings := range []string{"", "last_wal_maximum_age = \"1 HOURS\""} {
+		for _, lines := range []string{"nonsense\n000000010000000000000003\t100\t1767960000\tNone\n", "000000010000000000000003\t100\t1767960000\tNone\nnonsense\n"} {
+			c := newChecker(t, settings)
+			c.save(t, catalogue.StateDone, now.Add(-time.Hour), 1)
+			if err := os.WriteFile(filepath.Join(c.server.Config.Directories.WALs, "xlog.db"), []byte(lines), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if l := c.read(); len(l.errs) != 1 || l.newest == nil || l.walSize != 100 {
+				t.Errorf("%q, %q: errors %v, newest %v, %d bytes", settings, lines, l.errs, l.newest, l.walSize)
+			}
+		}
+	}
+}
+
 func TestFilesWhereNobodyTakesThemAreAFailure(t *testing.T) {
 	c := newChecker(t, "wal {\n archive = false\n source \"pgreceivewal\" {}\n}")
 	incoming := c.server.Config.Directories.IncomingWALs
