@@ -273,6 +273,21 @@ func walIsRead(t *testing.T, s *site) {
 		change(t, filepath.Join(s.Catalogue.Layout().IncomingDirectory, first), func([]byte) []byte { return content })
 		wantProblem(t, s.runWith(t, Request{}), Damaged, first)
 	})
+	t.Run("a manifest that asks for all WAL there can be", func(t *testing.T) {
+		change(t, s.base("data", stored.ManifestName), func(b []byte) []byte {
+			text := string(b[:bytes.LastIndex(b, []byte("\"Manifest-Checksum\""))])
+			end := s.backup.EndLSN.String()
+			if !strings.Contains(text, "\"End-LSN\": \""+end) {
+				t.Fatal(text[len(text)-200:])
+			}
+			return signed(strings.Replace(text, "\"End-LSN\": \""+end, "\"End-LSN\": \"FFFFFFFF/FFFFFFFF", 1))
+		})
+		report := s.runWith(t, Request{})
+		wantProblem(t, report, Damaged, stored.ManifestName)
+		if report.Segments > 10 {
+			t.Errorf("%d segments were looked for", report.Segments)
+		}
+	})
 	t.Run("still on its way", func(t *testing.T) {
 		change(t, archived, removed)
 		waiting, err := s.Catalogue.Get(s.backup.ID)

@@ -10,6 +10,7 @@ import (
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/fetch"
 	"github.com/barman-go/barman/core/manifest"
+	"github.com/barman-go/barman/core/stored"
 	corewal "github.com/barman-go/barman/core/wal"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
@@ -18,10 +19,12 @@ import (
 // verifyWAL reads the WAL that the backup needs to become consistent: what its
 // manifest says, else what the catalogue does.
 func (r *run) verifyWAL(ctx context.Context) error {
-	ranges := r.summary.WAL
-	if len(ranges) == 0 {
-		ranges = []manifest.WALRange{{Timeline: r.backup.Timeline, Start: r.backup.BeginLSN, End: r.backup.EndLSN}}
+	b := r.backup
+	if b.Timeline == 0 || b.BeginLSN == 0 || b.EndLSN < b.BeginLSN {
+		r.warn("its backup.info does not tell which WAL the backup needs: it was not verified")
+		return nil
 	}
+	ranges := r.walRanges()
 	newest, err := r.newestArchived()
 	if err != nil {
 		return err
@@ -30,12 +33,32 @@ func (r *run) verifyWAL(ctx context.Context) error {
 	group.SetLimit(r.request.Jobs)
 	for _, needed := range ranges {
 		first, last := segmentsOf(needed, r.segmentSize())
-		for s := first; s.Number <= last.Number && groupCtx.Err() == nil; s = s.Next() {
+		// Of an archive that is gone, some missing segments are enough.
+		for s := first; s.Number <= last.Number && groupCtx.Err() == nil && r.checker.problems.count() < mostProblems; s = s.Next() {
 			r.report.Segments++
 			group.Go(func() error { return r.verifySegment(groupCtx, s, needed.End, newest) })
 		}
 	}
 	return errors.Join(group.Wait(), ctx.Err())
+}
+
+// walRanges is the WAL to read. A manifest may not ask for more than there was
+// between the backup's begin and its end.
+func (r *run) walRanges() []manifest.WALRange {
+	b := r.backup
+	whole := manifest.WALRange{Timeline: b.Timeline, Start: b.BeginLSN, End: b.EndLSN}
+	within, until := segmentsOf(whole, r.segmentSize())
+	for _, needed := range r.summary.WAL {
+		first, last := segmentsOf(needed, r.segmentSize())
+		if first.Number < within.Number || last.Number > until.Number {
+			r.checker.problems.add(Damaged, stored.ManifestName, "", "asks for WAL from %s to %s, and the backup is of %s to %s", needed.Start, needed.End, b.BeginLSN, b.EndLSN)
+			return []manifest.WALRange{whole}
+		}
+	}
+	if len(r.summary.WAL) == 0 {
+		return []manifest.WALRange{whole}
+	}
+	return r.summary.WAL
 }
 
 func (r *run) segmentSize() wal.SegmentSize {
@@ -60,6 +83,10 @@ func (r *run) newestArchived() (map[wal.Timeline]wal.Name, error) {
 	}
 	return r.server.Catalogue.NewestPerTimeline()
 }
+
+// firstWithRecords is the first version of PostgreSQL whose records have the
+// layout that can be followed.
+const firstWithRecords = 90500
 
 // verifySegment reads one segment as a recovery would get it, and follows its
 // records as far as the backup needs them.
@@ -90,6 +117,9 @@ func (r *run) verifySegment(ctx context.Context, s wal.Segment, end wal.LSN, new
 	} else if result.Place != fetch.Archive && archived {
 		r.checker.problems.add(Damaged, text, "", "is damaged in the archive; there is a good copy in the directory of the WAL that waits (%s)", result.Place)
 		return nil
+	}
+	if v := r.backup.Version; v != 0 && v < firstWithRecords {
+		return nil // of its records nothing is known here
 	}
 	start := s.Start(size)
 	needed := min(int64(end-start), int64(size))
