@@ -2,7 +2,11 @@ package catalogue
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -119,4 +123,73 @@ func TestFiguresComeDespiteDamagedLines(t *testing.T) {
 	if w := got["20261121T075819"]; w.UntilNextSize != 47438 {
 		t.Errorf("%+v", w)
 	}
+}
+
+// Whatever the backups say of themselves, and in whatever order the lines come,
+// each backup has the figures that counting for it alone gives.
+func TestFiguresAreThoseOfCountingForEachBackup(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	name := func() string { return fmt.Sprintf("%08X%08X%08X", 1+random.IntN(3), random.IntN(2), random.IntN(6)) }
+	s := newServer(t)
+	for range 300 {
+		var backups []*Backup
+		for i := range random.IntN(6) {
+			b := &Backup{ID: BackupID(fmt.Sprintf("202601%02dT000000", i+1)), State: StateDone, SegmentSize: 16 << 20, BeginWAL: name(), EndWAL: name()}
+			if random.IntN(4) == 0 {
+				b.State = StateFailed
+			}
+			backups = append(backups, b)
+		}
+		var index strings.Builder
+		var records []WALRecord
+		for i := range random.IntN(30) {
+			r := WALRecord{Name: walName(t, name()), Size: int64(i), ModTime: time.Unix(int64(i), 0)}
+			records = append(records, r)
+			fmt.Fprintf(&index, "%s\t%d\t%d.0\tNone\n", r.Name, i, i)
+		}
+		write(t, xlogPath(s), index.String())
+		got, err := s.WALStatistics(backups)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[BackupID]WALStatistics{}
+		for i, b := range backups {
+			want[b.ID] = counted(t, b, backups[i+1:], records)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
+func counted(t *testing.T, b *Backup, later []*Backup, records []WALRecord) WALStatistics {
+	var w WALStatistics
+	until := "FFFFFFFFFFFFFFFFFFFFFFFF"
+	for _, next := range slices.Backward(later) {
+		if next.State.CopyDone() {
+			until = next.EndWAL
+		}
+	}
+	for _, r := range records {
+		text := r.Name.String()
+		if text < b.BeginWAL || r.Name.Timeline > walName(t, b.BeginWAL).Timeline || text > until {
+			continue
+		}
+		if text <= b.EndWAL {
+			w.Count++
+			w.Size += r.Size
+			w.TheoreticalSize += 16 << 20
+		} else {
+			w.UntilNextCount++
+			w.UntilNextSize += r.Size
+			w.UntilNextTheoreticalSize += 16 << 20
+		}
+		if text == b.BeginWAL {
+			w.First, w.FirstTime = text, r.ModTime
+		}
+		if text >= w.Last {
+			w.Last, w.LastTime = text, r.ModTime
+		}
+	}
+	return w
 }
