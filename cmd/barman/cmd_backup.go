@@ -191,10 +191,9 @@ func (a *app) backUp(ctx context.Context, options backup.Options, configured *co
 		return err
 	}
 	told := &backupNews{app: a, server: s, method: configured.Backup.Source.Name, begun: time.Now()}
-	tell, end := a.progress("backup of " + s.Name())
-	options.Progress, options.Reached, options.File = tell, told.reached, told.file
+	options.Progress, options.Reached, options.File = told.progress, told.reached, told.file
 	taken, err := backup.Run(ctx, s, options)
-	end()
+	told.settle()
 	if err == nil {
 		if _, unpurged := removal.Purge(ctx, s, taken.ID); unpurged != nil {
 			s.Logger.Warn("WAL from before the first backup could not be deleted", "error", unpurged)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/barman-go/barman/core/backup"
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/core/wal"
 )
@@ -18,6 +19,25 @@ type backupNews struct {
 	method         string
 	begun, copying time.Time
 	origin         wal.Origin // of the WAL files told of last
+
+	// Progress is shown while the copy runs; nil before and after.
+	tell func(pipeline.Progress)
+	end  func()
+}
+
+// progress passes on how far the copy has come.
+func (n *backupNews) progress(p pipeline.Progress) {
+	if n.tell != nil {
+		n.tell(p)
+	}
+}
+
+// settle takes the progress away, so that lines can be printed.
+func (n *backupNews) settle() {
+	if n.end != nil {
+		n.end()
+	}
+	n.tell, n.end = nil, nil
 }
 
 func (n *backupNews) say(format string, args ...any) {
@@ -34,7 +54,9 @@ func (n *backupNews) reached(step backup.Step, b *catalogue.Backup) {
 			n.say("Backup start at LSN: %s (%s, %08X)", b.BeginLSN, b.BeginWAL, *b.BeginOffset)
 		}
 		n.say("Starting backup copy via %s for %s", n.method, b.ID)
+		n.tell, n.end = n.app.progress("backup of " + n.server.Name())
 	case backup.Copied:
+		n.settle()
 		n.say("Copy done (time: %s)", catalogue.PrettyDuration(time.Since(n.copying)))
 		n.say("Finalising the backup.")
 	case backup.Stored:
