@@ -87,6 +87,20 @@ func missing(all []destination) []string {
 	return paths
 }
 
+// occupied tells whether any directory holds something that no recovery left.
+func occupied(all []destination) bool {
+	for _, d := range all {
+		entries, err := os.ReadDir(d.path)
+		if err != nil || empty(entries) {
+			continue // what is wrong with it is told when it is written to
+		}
+		if guard, err := readOptional(filepath.Join(d.path, pidFile)); err != nil || !strings.HasPrefix(string(guard), guardText) {
+			return true
+		}
+	}
+	return false
+}
+
 // prepareAll prepares all directories of a recovery, or none: a tablespace that
 // is in use leaves the data directory as it was. It tells whether any of them
 // holds files to go on with.

@@ -320,7 +320,10 @@ func (r *run) recover(ctx context.Context) error {
 		return err
 	}
 	if r.request.Delta && form.Tar {
-		return sdk.Errorf(sdk.Invalid, "a delta restore needs a backup in plain files, and backup %s is stored in tar files: recover it into an empty directory", r.request.Backup.ID)
+		if occupied(r.destinations()) {
+			return sdk.Errorf(sdk.Invalid, "a delta restore needs a backup in plain files, and backup %s is stored in tar files: recover it into an empty directory", r.request.Backup.ID)
+		}
+		r.request.Delta = false
 	}
 	if r.owner, err = ownerOf(r.request.Destination); err != nil {
 		return err
