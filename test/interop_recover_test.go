@@ -65,8 +65,8 @@ type recovered struct {
 // compared by what it does: WAL, settings, and what the programs note for
 // themselves.
 func besidesData(path string) bool {
-	ours := regexp.MustCompile(`^(pg_wal/.+|barman_wal(/.*)?|postgresql(\.auto)?\.conf(\.origin)?|recovery\.signal|backup_manifest(\.\d{8}T\d{6})?|\.barman-recover\.info|pg_tblspc/\d+)$`)
-	return ours.MatchString(path)
+	written := regexp.MustCompile(`^(pg_wal/.+|barman_wal(/.*)?|postgresql(\.auto)?\.conf(\.origin)?|recovery\.signal|backup_manifest(\.\d{8}T\d{6})?|\.barman-recover\.info|pg_tblspc/\d+)$`)
+	return written.MatchString(path)
 }
 
 // wal is the WAL that recovery finds.
@@ -126,7 +126,7 @@ func (r recovered) start() *pgtest.Cluster {
 // compares what comes of it: bytes first, then what is in the tables.
 func (m made) sameRecovery(check func(c *pgtest.Cluster), backup string, target ...string) {
 	m.t.Helper()
-	recover := func(name string, by program) recovered {
+	restore := func(name string, by program) recovered {
 		scratch := pgtest.Scratch(m.t)
 		r := recovered{t: m.t, program: name, directory: filepath.Join(scratch, "data"), elsewhere: filepath.Join(scratch, "fast")}
 		if ran := by(m.catalogue, slices.Concat([]string{"recover", "--tablespace", "fast:" + r.elsewhere}, target, []string{"main", backup, r.directory})...); ran.Code != 0 || strings.Contains(ran.Stderr, "did not store") {
@@ -134,7 +134,7 @@ func (m made) sameRecovery(check func(c *pgtest.Cluster), backup string, target 
 		}
 		return r
 	}
-	theirs, ours := recover("Debian's barman", catalogue.debians), recover("our barman", catalogue.ours)
+	theirs, ours := restore("Debian's barman", catalogue.debians), restore("our barman", catalogue.ours)
 	differ := func(what string, theirs, ours map[string]string) {
 		m.t.Helper()
 		if diff := cmp.Diff(theirs, ours); diff != "" {
@@ -146,17 +146,18 @@ func (m made) sameRecovery(check func(c *pgtest.Cluster), backup string, target 
 	differ("the tablespace", tree(m.t, theirs.elsewhere, whole), tree(m.t, ours.elsewhere, whole))
 	differ("settings", theirs.settings(), ours.settings())
 	// Debian's gives more than is needed, ours what has not been archived yet.
-	wal := ours.wal()
-	maps.DeleteFunc(wal, func(name, _ string) bool { return theirs.wal()[name] == "" })
-	segments := 0
-	for name, content := range wal {
-		segments++
-		if theirs.wal()[name] != content {
-			m.t.Errorf("WAL file %s differs", name)
+	theirWAL, ourWAL := theirs.wal(), ours.wal()
+	shared := 0
+	for name, content := range ourWAL {
+		if other, ok := theirWAL[name]; ok {
+			shared++
+			if other != content {
+				m.t.Errorf("backup %s, recovered with %v: WAL file %s differs", backup, target, name)
+			}
 		}
 	}
-	if segments == 0 {
-		m.t.Error("no WAL is what both have")
+	if shared == 0 {
+		m.t.Errorf("backup %s, recovered with %v: there is no WAL that both programs give", backup, target)
 	}
 	for _, r := range []recovered{theirs, ours} {
 		c := r.start()
