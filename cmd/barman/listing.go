@@ -38,7 +38,7 @@ func readListing(s *server.Server) (listing, error) {
 	if err != nil {
 		return listing{}, err
 	}
-	if slices.ContainsFunc(entries, unfinished) {
+	if slices.ContainsFunc(entries, func(e catalogue.Entry) bool { return e.Backup != nil && e.Backup.State.Unfinished() }) {
 		if err := backup.Reap(s); err != nil {
 			s.Logger.Warn("backups that a killed process left unfinished could not be marked as FAILED", "error", err)
 		}
@@ -99,11 +99,6 @@ func readEntries(s *server.Server) ([]catalogue.Entry, error) {
 		entries = append(entries, entry)
 	}
 	return entries, nil
-}
-
-// unfinished tells whether a backup is being taken, or its process was killed.
-func unfinished(entry catalogue.Entry) bool {
-	return entry.Backup != nil && (entry.Backup.State == catalogue.StateEmpty || entry.Backup.State == catalogue.StateStarted)
 }
 
 // backups returns the readable ones, newest first.

@@ -109,7 +109,7 @@ func unfinished(s *server.Server) ([]*catalogue.Backup, error) {
 		if err != nil {
 			return nil, err
 		}
-		if entry.Backup != nil && (entry.Backup.State == catalogue.StateEmpty || entry.Backup.State == catalogue.StateStarted) {
+		if entry.Backup != nil && entry.Backup.State.Unfinished() {
 			left = append(left, entry.Backup)
 		}
 	}

@@ -41,6 +41,9 @@ func (s State) Valid() bool {
 // restored if the WAL is there.
 func (s State) CopyDone() bool { return s == StateWaitingForWALs || s == StateDone }
 
+// Unfinished tells whether the backup is being taken, or its process was killed.
+func (s State) Unfinished() bool { return s == StateEmpty || s == StateStarted }
+
 // Values of Backup.Mode.
 const (
 	ModePostgres        = "postgres"

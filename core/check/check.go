@@ -142,7 +142,7 @@ func (l catalogued) backupSize() int64 {
 // as FAILED. What cannot be read becomes a row.
 func (c *checker) read() catalogued {
 	entries, err := c.entries()
-	if slices.ContainsFunc(entries, unfinished) {
+	if slices.ContainsFunc(entries, func(e catalogue.Entry) bool { return e.Backup != nil && e.Backup.State.Unfinished() }) {
 		reaped := backup.Reap(c.server)
 		entries, err = c.entries()
 		err = errors.Join(reaped, err)
@@ -170,11 +170,6 @@ func (c *checker) entries() (entries []catalogue.Entry, err error) {
 		entries = append(entries, entry)
 	}
 	return entries, nil
-}
-
-// unfinished tells whether a backup is being taken, or its process was killed.
-func unfinished(entry catalogue.Entry) bool {
-	return entry.Backup != nil && (entry.Backup.State == catalogue.StateEmpty || entry.Backup.State == catalogue.StateStarted)
 }
 
 // readWAL looks at the WAL after the newest complete backup, and for the newest of
