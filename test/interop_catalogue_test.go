@@ -60,6 +60,7 @@ func bothMake(t *testing.T, memory string) (server *site, debians, ours *made) {
 		return &site{Cluster: c, t: t}
 	}
 	take := func(m *made, options ...string) string {
+		m.nextSecond()
 		m.with(options...).must(m.by, "backup", "--wait", "main")
 		return m.newest()
 	}
@@ -77,6 +78,7 @@ func bothMake(t *testing.T, memory string) (server *site, debians, ours *made) {
 		m.tar = take(m, "backup_compression", "gzip")
 	}
 	for _, m := range both {
+		m.nextSecond()
 		if r := m.by(m.with("pre_backup_retry_script", "sh -c 'exit 63'"), "backup", "main"); r.Code == 0 {
 			t.Fatalf("a backup that its hook has vetoed: %+v", r)
 		}
@@ -105,6 +107,7 @@ func bothMake(t *testing.T, memory string) (server *site, debians, ours *made) {
 	second.delivered()
 	for _, m := range both {
 		m.must(m.by, "archive-wal", "main")
+		m.nextSecond()
 		m.with("incoming_wals_directory", m.home+"/nowhere").must(m.by, "backup", "main")
 		m.waiting = m.newest()
 	}

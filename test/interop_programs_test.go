@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/barman-go/barman/test/pgtest"
 )
@@ -176,4 +177,13 @@ func (c catalogue) newest() string {
 		c.t.Fatal("there is no backup")
 	}
 	return ids[len(ids)-1]
+}
+
+// nextSecond waits until a backup gets an ID of its own: Debian's barman gives
+// two of one second the same, and the first is lost.
+func (c catalogue) nextSecond() {
+	c.t.Helper()
+	eventually(c.t, "the second of the last backup is over", func() bool {
+		return !exists(c.path("base", time.Now().Format("20060102T150405")))
+	})
 }

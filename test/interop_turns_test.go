@@ -36,6 +36,7 @@ func takeTurns(t *testing.T, server *site, below string) {
 	}
 	backup := func(by program) string {
 		t.Helper()
+		c.nextSecond()
 		c.must(by, "backup", "--wait", "main")
 		return c.newest()
 	}
@@ -93,6 +94,7 @@ func takeTurns(t *testing.T, server *site, below string) {
 	deleted.both(true, nil, "rebuild-xlogdb", "main")
 
 	// Debian's knows no tar files without compression, and has to find that out.
+	c.nextSecond()
 	c.with(append(alone, "backup_compression", "none")...).must(catalogue.ours, "backup", "--wait", "main")
 	destination := filepath.Join(pgtest.Scratch(t), "data")
 	if r := c.debians("recover", "main", c.newest(), destination); r.Code == 0 || exists(filepath.Join(destination, "base.tar")) {
