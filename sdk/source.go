@@ -15,6 +15,9 @@ type Server struct {
 	// Directory is the server's directory on the backup host; a stage with a
 	// local store uses it when its settings name no other.
 	Directory string
+	// Elsewhere are directories that stand for some in Directory, by their names
+	// there: what a store there calls "wals/…" belongs below Elsewhere["wals"].
+	Elsewhere map[string]string
 	// Conninfo is the libpq connection string of the management connection.
 	Conninfo Secret
 	// StreamingConninfo is the libpq connection string for the replication

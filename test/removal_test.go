@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,10 +11,13 @@ import (
 )
 
 // After the oldest backups are gone, all that is listed can still be recovered,
-// and cron deletes what the policy calls obsolete.
+// and cron deletes what the policy calls obsolete: also where backups and WAL are
+// in directories of their own.
 func TestWhatIsLeftAfterDeletingBackupsCanBeRecovered(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, pgtest.Options{Major: 17}, plainFiles+receiveLZ4+"  retention {\n    policy = \"REDUNDANCY 2\"\n  }\n")
+	bases, archive := filepath.Join(pgtest.Scratch(t), "bases"), filepath.Join(pgtest.Scratch(t), "archive")
+	s := newSite(t, pgtest.Options{Major: 17}, fmt.Sprintf("  basebackups_directory = %q\n  wals_directory = %q\n", bases, archive)+
+		plainFiles+receiveLZ4+"  retention {\n    policy = \"REDUNDANCY 2\"\n  }\n")
 	w := pgtest.StartWriter(t, s.Cluster, pgtest.WriterOptions{})
 	s.receive()
 	var ids []string
@@ -27,7 +31,7 @@ func TestWhatIsLeftAfterDeletingBackupsCanBeRecovered(t *testing.T) {
 	s.home.Must("archive-wal", "main")
 	s.home.Must("keep", "main", ids[0], "--target", "standalone")
 	wals := func() int {
-		found, err := filepath.Glob(filepath.Join(s.home.Dir, "main", "wals", "*", "0*"))
+		found, err := filepath.Glob(filepath.Join(archive, "*", "0*"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +44,7 @@ func TestWhatIsLeftAfterDeletingBackupsCanBeRecovered(t *testing.T) {
 	}
 	s.home.Must("cron")
 	eventually(t, "cron deletes the obsolete backup", func() bool {
-		_, err := os.Stat(filepath.Join(s.home.Dir, "main", "base", ids[1]))
+		_, err := os.Stat(filepath.Join(bases, ids[1]))
 		return os.IsNotExist(err)
 	})
 	if out := s.home.Must("list-backups", "main", "--minimal"); strings.Contains(out, ids[1]) || !strings.Contains(out, ids[0]) {

@@ -26,8 +26,11 @@ func (s *Server) WALPath(name wal.Name) string {
 	return filepath.Join(s.layout.WALsDirectory, name.HashDir(), filepath.Base(name.String()))
 }
 
-// WALFolder is where every sink has the WAL archive.
-const WALFolder = "wals"
+// Where every sink has the base backups and the WAL archive.
+const (
+	BackupsFolder = "base"
+	WALFolder     = "wals"
+)
 
 // WALObject is the name of a WAL file in every sink.
 func WALObject(name wal.Name) string {

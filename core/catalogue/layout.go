@@ -46,8 +46,8 @@ func (l Layout) Default(home, name string) Layout {
 	}
 	orElse(&l.Name, name)
 	orElse(&l.BackupDirectory, filepath.Join(home, l.Name))
-	orElse(&l.BasebackupsDirectory, filepath.Join(l.BackupDirectory, "base"))
-	orElse(&l.WALsDirectory, filepath.Join(l.BackupDirectory, "wals"))
+	orElse(&l.BasebackupsDirectory, filepath.Join(l.BackupDirectory, BackupsFolder))
+	orElse(&l.WALsDirectory, filepath.Join(l.BackupDirectory, WALFolder))
 	orElse(&l.XlogDBDirectory, l.WALsDirectory)
 	orElse(&l.IncomingDirectory, filepath.Join(l.BackupDirectory, "incoming"))
 	orElse(&l.StreamingDirectory, filepath.Join(l.BackupDirectory, "streaming"))

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 
 	"github.com/hashicorp/go-hclog"
@@ -98,8 +99,15 @@ func (s *Server) SeparateWALHost() bool { return s.Config.WALConninfo != s.Confi
 
 // ForStages is what the stages are told of the server.
 func (s *Server) ForStages() sdk.Server {
+	d := s.Config.Directories
+	elsewhere := map[string]string{}
+	for name, path := range map[string]string{catalogue.BackupsFolder: d.Basebackups, catalogue.WALFolder: d.WALs} {
+		if filepath.Clean(path) != filepath.Join(d.Backup, name) {
+			elsewhere[name] = path
+		}
+	}
 	return sdk.Server{
-		Name: s.Name(), Directory: s.Config.Directories.Backup,
+		Name: s.Name(), Directory: d.Backup, Elsewhere: elsewhere,
 		Conninfo: s.Config.Conninfo, StreamingConninfo: s.Config.StreamingConninfo,
 	}
 }

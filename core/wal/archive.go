@@ -3,13 +3,11 @@ package wal
 import (
 	"context"
 	"errors"
-	"path/filepath"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/hooks"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/server"
-	"github.com/barman-go/barman/sdk"
 )
 
 // Origin is where a file came from.
@@ -84,9 +82,6 @@ type LostSink struct {
 // way, Invalid for directories that the WAL pipeline does not write to, else
 // that of the sink, which is named.
 func Archive(ctx context.Context, s *server.Server, options ArchiveOptions) (Report, error) {
-	if err := checkDirectories(s); err != nil {
-		return Report{}, err
-	}
 	if err := s.Catalogue.CreateDirectories(); err != nil {
 		return Report{}, err
 	}
@@ -98,17 +93,6 @@ func Archive(ctx context.Context, s *server.Server, options ArchiveOptions) (Rep
 	defer r.hooks.Close()
 	err = r.locked(ctx)
 	return r.report, errors.Join(err, lock.Release())
-}
-
-// checkDirectories refuses an archive elsewhere than where objects named wals/…
-// end up.
-func checkDirectories(s *server.Server) error {
-	d := s.Config.Directories
-	if usual := filepath.Join(d.Backup, catalogue.WALFolder); filepath.Clean(d.WALs) != usual {
-		return sdk.Errorf(sdk.Invalid, "server %q: wals_directory is %s, but WAL is stored below the server's own directory, in %s: "+
-			"leave wals_directory out, or mount the other place there", s.Name(), d.WALs, usual)
-	}
-	return nil
 }
 
 // run is one run of the archiver.

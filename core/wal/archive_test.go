@@ -227,16 +227,21 @@ func TestDeliveriesAreLeftAloneWhenArchivingThemIsOff(t *testing.T) {
 	}
 }
 
-func TestAnArchiveElsewhereIsRefused(t *testing.T) {
+func TestTheArchiveMayBeElsewhere(t *testing.T) {
 	home := t.TempDir()
-	s := newSiteFor(t, home, "conninfo = \"host=x\"\nwals_directory = \""+home+"/elsewhere\"", plainLine)
-	s.segment("incoming", "00000001000000000000000A")
-	_, err := Archive(t.Context(), s.Server, ArchiveOptions{})
-	if sdk.KindOf(err) != sdk.Invalid || !strings.Contains(err.Error(), "wals_directory") {
-		t.Errorf("error %v", err)
+	archive := filepath.Join(home, "else", "where")
+	s := newSiteFor(t, home, "conninfo = \"host=x\"\nwals_directory = \""+archive+"\"", plainLine)
+	const name = "00000001000000000000000A"
+	s.segment("incoming", name)
+	s.archive()
+	if diff := cmp.Diff([]string{name}, s.recorded()); diff != "" {
+		t.Error(diff)
 	}
-	if len(s.files("incoming")) != 1 {
-		t.Error("the file is gone")
+	if _, err := os.Stat(filepath.Join(archive, name[:16], name)); err != nil {
+		t.Error(err)
+	}
+	if left := s.files("incoming"); len(left) > 0 {
+		t.Errorf("%v is left", left)
 	}
 }
 

@@ -34,9 +34,6 @@ func Push(ctx context.Context, s *server.Server, path string) (_ Outcome, _ Repo
 	if !s.Config.Active {
 		return "", Report{}, sdk.Errorf(sdk.Invalid, "server %q is inactive and archives no WAL files", s.Name())
 	}
-	if err := checkDirectories(s); err != nil {
-		return "", Report{}, err
-	}
 	q, err := pushed(path)
 	if err != nil {
 		return "", Report{}, err

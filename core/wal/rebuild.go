@@ -13,9 +13,6 @@ import (
 // recorded would get two lines. tell is called with how many files were looked
 // at; it may be nil.
 func RebuildIndex(ctx context.Context, s *server.Server, tell func(files int)) (report catalogue.RebuildReport, err error) {
-	if err := checkDirectories(s); err != nil {
-		return catalogue.RebuildReport{}, err
-	}
 	if err := s.Catalogue.CreateDirectories(); err != nil {
 		return catalogue.RebuildReport{}, err
 	}

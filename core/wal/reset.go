@@ -144,9 +144,6 @@ func newestReceived(s *server.Server, size wal.SegmentSize) (*wal.Segment, error
 // archivePartials empties the streaming directory into the archive. No receiver
 // runs, so that all partial segments are as complete as they get.
 func archivePartials(ctx context.Context, s *server.Server) ([]string, error) {
-	if err := checkDirectories(s); err != nil {
-		return nil, err
-	}
 	lock, err := s.Catalogue.Lock(catalogue.LockArchiveWAL)
 	if err != nil {
 		return nil, err

@@ -251,7 +251,7 @@ func (c *committer) rename(p pending) error {
 	}
 	c.remove(p)
 	if errors.Is(err, unix.EEXIST) {
-		return sdk.Errorf(sdk.Exists, "%s appeared in %s while it was being stored, put there by another process", p.name, path.Join(c.tree.path, path.Dir(p.name)))
+		return sdk.Errorf(sdk.Exists, "%s appeared in %s while it was being stored, put there by another process", p.name, c.tree.where(path.Dir(p.name)))
 	}
 	return c.tree.fault("store", p.name, err)
 }

@@ -12,7 +12,7 @@ import (
 
 // Config holds the settings of the sink "posix".
 type Config struct {
-	Path   string            `hcl:"path,optional" doc:"Directory below which objects are stored (default: the server's directory). It is created when it is missing."`
+	Path   string            `hcl:"path,optional" doc:"Directory below which objects are stored (default: the server's directory, with basebackups_directory and wals_directory in the place of base and wals there). It is created when it is missing."`
 	Unpack bool              `hcl:"unpack,optional" doc:"Unpack tar objects as directory trees instead of storing them, and write files under their final names at once. For the target of a recovery."`
 	Mounts map[string]string `hcl:"mounts,optional" doc:"With unpack: directories elsewhere for what is below a name, \"pg_tblspc/16400\" for instance. A symbolic link takes the name's place."`
 	Reuse  bool              `hcl:"reuse,optional" doc:"With unpack: files that are there already are compared with what comes, and only what differs is written. For a recovery that goes on where another one was interrupted."`

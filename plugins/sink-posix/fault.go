@@ -18,10 +18,11 @@ func (t *tree) fault(operation, name string, err error) error {
 	if err == nil || errors.As(err, &classified) {
 		return err
 	}
-	at := fmt.Sprintf("%s %s in %s", operation, name, t.path)
+	directory, rest := t.home(name)
+	at := fmt.Sprintf("%s %s in %s", operation, rest, directory)
 	switch {
 	case errors.Is(err, unix.ENOSPC):
-		return sdk.Errorf(sdk.Unavailable, "%s: %w; %s: free some space or enlarge the file system", at, err, t.free())
+		return sdk.Errorf(sdk.Unavailable, "%s: %w; %s: free some space or enlarge the file system", at, err, free(directory))
 	case errors.Is(err, unix.EDQUOT):
 		return sdk.Errorf(sdk.Unavailable, "%s: %w: free some space or have the quota raised", at, err)
 	case errors.Is(err, unix.EIO):
@@ -40,11 +41,11 @@ func (t *tree) fault(operation, name string, err error) error {
 	return fmt.Errorf("%s: %w", at, err)
 }
 
-// free says how much room there is.
-func (t *tree) free() string {
+// free says how much room there is below a directory.
+func free(directory string) string {
 	var s unix.Statfs_t
-	if err := unix.Fstatfs(t.fd(), &s); err != nil {
+	if err := unix.Statfs(directory, &s); err != nil {
 		return "free space unknown"
 	}
-	return fmt.Sprintf("%s and %d inodes are free on %s", humanize.IBytes(s.Bavail*uint64(s.Frsize)), s.Ffree, t.path)
+	return fmt.Sprintf("%s and %d inodes are free on %s", humanize.IBytes(s.Bavail*uint64(s.Frsize)), s.Ffree, directory)
 }

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 // storeForever stores one object durably, puts another, and begins a third
 // that never ends.
 func storeForever(dir string) {
-	s, err := New("", &Config{Path: dir})
+	s, err := New(sdk.Server{}, &Config{Path: dir})
 	if err != nil {
 		panic(err)
 	}

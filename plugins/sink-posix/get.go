@@ -38,7 +38,7 @@ func (s *Sink) Get(ctx context.Context, name string) (sdk.Object, io.ReadCloser,
 		if err != nil {
 			return err
 		}
-		f := os.NewFile(uintptr(file), path.Join(s.tree.path, name))
+		f := os.NewFile(uintptr(file), s.tree.where(name))
 		r = f
 		// What was looked at may have been replaced by now.
 		o, err = fromFile(f, name)

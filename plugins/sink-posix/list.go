@@ -105,7 +105,7 @@ func (l *listing) keys(name string, f *os.File, after string) ([]string, error) 
 		}
 		entries, err := f.ReadDir(1024)
 		for _, entry := range entries {
-			if isTemporary(entry.Name()) {
+			if _, shadowed := l.tree.elsewhere[entry.Name()]; shadowed && name == "." || isTemporary(entry.Name()) {
 				continue
 			}
 			add(entry.Name())
@@ -117,6 +117,11 @@ func (l *listing) keys(name string, f *os.File, after string) ([]string, error) 
 			keys = l.smallest(keys)
 		}
 		if err == io.EOF {
+			if name == "." {
+				for base := range l.tree.elsewhere {
+					add(base + "/")
+				}
+			}
 			return l.smallest(keys), nil
 		}
 		if err != nil {

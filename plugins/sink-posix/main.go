@@ -15,5 +15,5 @@ func main() {
 }
 
 func open(_ context.Context, server sdk.Server, config *Config) (sdk.Sink, error) {
-	return New(server.Directory, config)
+	return New(server, config)
 }

@@ -17,7 +17,7 @@ type mount struct {
 }
 
 func openMount(name, directory string, volatile bool) (*mount, error) {
-	t, err := openTree(directory)
+	t, err := openTree(directory, nil)
 	if err != nil {
 		return nil, err
 	}

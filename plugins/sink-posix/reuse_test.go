@@ -15,7 +15,7 @@ import (
 // reusing is a sink that goes on in a directory.
 func reusing(t *testing.T, directory string) *Sink {
 	t.Helper()
-	s, err := New("", &Config{Path: directory, Unpack: true, Reuse: true})
+	s, err := New(sdk.Server{}, &Config{Path: directory, Unpack: true, Reuse: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,14 +33,14 @@ type Sink struct {
 	swept map[string]struct{}
 }
 
-// New opens a sink at the configured path, or else at the server's directory.
-func New(serverDirectory string, config *Config) (*Sink, error) {
+// New opens a sink at the configured path, or else at the server's directories.
+func New(server sdk.Server, config *Config) (*Sink, error) {
 	if err := config.Validate().Err(); err != nil {
 		return nil, err
 	}
-	place := config.Path
+	place, elsewhere := config.Path, map[string]string(nil)
 	if place == "" {
-		place = serverDirectory
+		place, elsewhere = server.Directory, server.Elsewhere
 	}
 	if !filepath.IsAbs(place) {
 		return nil, sdk.Errorf(sdk.Invalid, "sink posix: %q is not an absolute path: set path, or the server's directory", place)
@@ -51,7 +51,7 @@ func New(serverDirectory string, config *Config) (*Sink, error) {
 	if s.temporaries, err = newTemporaries(); err != nil {
 		return nil, err
 	}
-	if s.tree, err = openTree(filepath.Clean(place)); err != nil {
+	if s.tree, err = openTree(filepath.Clean(place), elsewhere); err != nil {
 		return nil, err
 	}
 	if s.commits, err = newCommitter(s.tree, s.volatile); err != nil {

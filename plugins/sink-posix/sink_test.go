@@ -25,7 +25,7 @@ import (
 
 func start(t testing.TB, config Config) *Sink {
 	t.Helper()
-	s, err := New("", &config)
+	s, err := New(sdk.Server{}, &config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestModeAndTimeAreKept(t *testing.T) {
 
 func TestServersDirectoryIsTheDefaultPath(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not/yet/there")
-	s, err := New(dir, &Config{})
+	s, err := New(sdk.Server{Directory: dir}, &Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,8 +130,55 @@ func TestServersDirectoryIsTheDefaultPath(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "a")); err != nil {
 		t.Error(err)
 	}
-	if _, err := New("", &Config{}); sdk.KindOf(err) != sdk.Invalid {
+	if _, err := New(sdk.Server{}, &Config{}); sdk.KindOf(err) != sdk.Invalid {
 		t.Errorf("no path at all gives %v", err)
+	}
+	if err := s.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDirectoriesElsewhereStandForThoseOfTheServer(t *testing.T) {
+	dir, other := t.TempDir(), filepath.Join(t.TempDir(), "not/yet/there")
+	if err := os.MkdirAll(filepath.Join(dir, "wals/00"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "wals/00/shadowed"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := New(sdk.Server{Directory: dir, Elsewhere: map[string]string{"wals": other}}, &Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := names(t, s, "wals/"); len(found) > 0 {
+		t.Errorf("%v is listed before anything is stored", found)
+	}
+	all := []string{"base/1/x", "wals/00/y", "walsend"}
+	for _, name := range all {
+		put(t, s, sdk.Object{Name: name}, name)
+	}
+	flush(t, s)
+	if diff := cmp.Diff(all, names(t, s, "")); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(all[1:2], names(t, s, "wals/0")); diff != "" {
+		t.Error(diff)
+	}
+	if content, err := os.ReadFile(filepath.Join(other, "00/y")); err != nil || string(content) != all[1] {
+		t.Errorf("%q, %v", content, err)
+	}
+	_, err = s.Put(t.Context(), sdk.Object{Name: "wals/00/y"}, strings.NewReader("again"))
+	wantKind(t, "storing an object again", err, sdk.Exists)
+	if err := s.Delete(t.Context(), all[1:2]); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"base/1/x", "walsend"}, names(t, s, "")); diff != "" {
+		t.Error(diff)
+	}
+	for _, stays := range []string{other, filepath.Join(dir, "wals/00/shadowed")} {
+		if _, err := os.Stat(stays); err != nil {
+			t.Error(err)
+		}
 	}
 	if err := s.close(); err != nil {
 		t.Error(err)
@@ -466,7 +513,7 @@ func TestNoDescriptorsLeak(t *testing.T) {
 		return len(entries)
 	}
 	before := count()
-	s, err := New(t.TempDir(), &Config{})
+	s, err := New(sdk.Server{Directory: t.TempDir()}, &Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

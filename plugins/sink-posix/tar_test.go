@@ -286,7 +286,7 @@ func FuzzUnpack(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer os.RemoveAll(parent)
-		s, err := New("", &Config{Path: filepath.Join(parent, "root"), Unpack: true, Fsync: new(bool)})
+		s, err := New(sdk.Server{}, &Config{Path: filepath.Join(parent, "root"), Unpack: true, Fsync: new(bool)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +28,8 @@ const (
 type tree struct {
 	path string
 	root *os.File
+	// elsewhere are directories that stand for some of the root's, by their names.
+	elsewhere map[string]string
 	// grouped tells that syncfs makes everything durable; see durable.go.
 	grouped bool
 
@@ -43,8 +46,8 @@ type directory struct {
 }
 
 // openTree opens a directory, which it creates, durably, when it is missing.
-func openTree(name string) (*tree, error) {
-	t := &tree{path: name, cached: map[string]*directory{}}
+func openTree(name string, elsewhere map[string]string) (*tree, error) {
+	t := &tree{path: name, elsewhere: elsewhere, cached: map[string]*directory{}}
 	if err := makePath(name); err != nil {
 		return nil, t.fault("create", ".", err)
 	}
@@ -124,6 +127,9 @@ func (t *tree) acquire(name string, how reach) (d *directory, reused bool, err e
 		return d, true, nil
 	}
 	t.mu.Unlock()
+	if place, ok := t.elsewhere[name]; ok {
+		return t.open(name, place, how)
+	}
 	above, base := t.fd(), path.Base(name)
 	if parent := path.Dir(name); parent != "." {
 		p, old, err := t.acquire(parent, how)
@@ -147,6 +153,32 @@ func (t *tree) acquire(name string, how reach) (d *directory, reused bool, err e
 	}
 	return t.keep(&directory{name: name, fd: fd, users: 2}), reused, nil
 }
+
+// open opens a directory that is elsewhere.
+func (t *tree) open(name, place string, how reach) (*directory, bool, error) {
+	if how.make {
+		if err := makePath(place); err != nil {
+			return nil, false, err
+		}
+	}
+	fd, err := retryOpen(unix.AT_FDCWD, place, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, false, err
+	}
+	return t.keep(&directory{name: name, fd: fd, users: 2}), false, nil
+}
+
+// home is the directory below which a name leads, and rest the name there.
+func (t *tree) home(name string) (directory, rest string) {
+	first, rest, _ := strings.Cut(name, "/")
+	if place, ok := t.elsewhere[first]; ok {
+		return place, rest
+	}
+	return t.path, name
+}
+
+// where is the path of what has a name in the tree.
+func (t *tree) where(name string) string { return filepath.Join(t.home(name)) }
 
 func openDirectory(above int, base string) (int, error) {
 	return retryOpen(above, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -218,11 +250,14 @@ func (t *tree) close() error {
 }
 
 // prune removes the directories that are empty and no objects, from one
-// upwards; the root stays. It returns the lowest directory that is left. What
+// upwards; the root stays, and so does what is elsewhere. It returns the lowest directory that is left. What
 // stands in the way is no error: a directory that cannot be removed does no
 // harm.
 func (t *tree) prune(name string) string {
 	for ; name != "."; name = path.Dir(name) {
+		if _, ok := t.elsewhere[name]; ok {
+			return name
+		}
 		err := t.with(name, reach{}, func(fd int, base string) error {
 			var s unix.Stat_t
 			if err := unix.Fstatat(fd, base, &s, unix.AT_SYMLINK_NOFOLLOW); err != nil {

@@ -182,7 +182,8 @@ func (s *Stage) Configure(ctx context.Context, settings []byte, server sdk.Serve
 	reply, err := s.control.Configure(ctx, &proto.ConfigureRequest{
 		Settings: settings,
 		Server: &proto.Server{
-			Name: server.Name, Directory: server.Directory, Conninfo: server.Conninfo.Reveal(), StreamingConninfo: server.StreamingConninfo.Reveal(),
+			Name: server.Name, Directory: server.Directory, Elsewhere: server.Elsewhere,
+			Conninfo: server.Conninfo.Reveal(), StreamingConninfo: server.StreamingConninfo.Reveal(),
 		},
 	})
 	if err != nil {

@@ -210,6 +210,7 @@ type Server struct {
 	Directory         string                 `protobuf:"bytes,2,opt,name=directory,proto3" json:"directory,omitempty"`
 	Conninfo          string                 `protobuf:"bytes,3,opt,name=conninfo,proto3" json:"conninfo,omitempty"`
 	StreamingConninfo string                 `protobuf:"bytes,4,opt,name=streaming_conninfo,json=streamingConninfo,proto3" json:"streaming_conninfo,omitempty"`
+	Elsewhere         map[string]string      `protobuf:"bytes,5,rep,name=elsewhere,proto3" json:"elsewhere,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // directories that stand for some in directory, by their names there
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -270,6 +271,13 @@ func (x *Server) GetStreamingConninfo() string {
 		return x.StreamingConninfo
 	}
 	return ""
+}
+
+func (x *Server) GetElsewhere() map[string]string {
+	if x != nil {
+		return x.Elsewhere
+	}
+	return nil
 }
 
 type ConfigureRequest struct {
@@ -2184,12 +2192,16 @@ const file_proto_stage_proto_rawDesc = "" +
 	"\x06backup\x18\x01 \x01(\bR\x06backup\x12\x1f\n" +
 	"\vreceive_wal\x18\x02 \x01(\bR\n" +
 	"receiveWal\x12\x12\n" +
-	"\x04ring\x18\x03 \x01(\bR\x04ring\"\x85\x01\n" +
+	"\x04ring\x18\x03 \x01(\bR\x04ring\"\x89\x02\n" +
 	"\x06Server\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x1a\n" +
 	"\bconninfo\x18\x03 \x01(\tR\bconninfo\x12-\n" +
-	"\x12streaming_conninfo\x18\x04 \x01(\tR\x11streamingConninfo\"_\n" +
+	"\x12streaming_conninfo\x18\x04 \x01(\tR\x11streamingConninfo\x12D\n" +
+	"\telsewhere\x18\x05 \x03(\v2&.barman.stage.v1.Server.ElsewhereEntryR\telsewhere\x1a<\n" +
+	"\x0eElsewhereEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"_\n" +
 	"\x10ConfigureRequest\x12\x1a\n" +
 	"\bsettings\x18\x01 \x01(\fR\bsettings\x12/\n" +
 	"\x06server\x18\x02 \x01(\v2\x17.barman.stage.v1.ServerR\x06server\"g\n" +
@@ -2342,7 +2354,7 @@ func file_proto_stage_proto_rawDescGZIP() []byte {
 	return file_proto_stage_proto_rawDescData
 }
 
-var file_proto_stage_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_proto_stage_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_proto_stage_proto_goTypes = []any{
 	(*DescribeRequest)(nil),  // 0: barman.stage.v1.DescribeRequest
 	(*DescribeReply)(nil),    // 1: barman.stage.v1.DescribeReply
@@ -2379,49 +2391,51 @@ var file_proto_stage_proto_goTypes = []any{
 	(*DeleteReply)(nil),      // 32: barman.stage.v1.DeleteReply
 	(*NotifyRequest)(nil),    // 33: barman.stage.v1.NotifyRequest
 	(*NotifyReply)(nil),      // 34: barman.stage.v1.NotifyReply
-	nil,                      // 35: barman.stage.v1.NotifyRequest.ValuesEntry
+	nil,                      // 35: barman.stage.v1.Server.ElsewhereEntry
+	nil,                      // 36: barman.stage.v1.NotifyRequest.ValuesEntry
 }
 var file_proto_stage_proto_depIdxs = []int32{
 	2,  // 0: barman.stage.v1.DescribeReply.capabilities:type_name -> barman.stage.v1.Capabilities
-	3,  // 1: barman.stage.v1.ConfigureRequest.server:type_name -> barman.stage.v1.Server
-	6,  // 2: barman.stage.v1.ConfigureReply.diagnostics:type_name -> barman.stage.v1.Diagnostic
-	8,  // 3: barman.stage.v1.Ack.receipts:type_name -> barman.stage.v1.Receipt
-	15, // 4: barman.stage.v1.RunRequest.backup:type_name -> barman.stage.v1.Backup
-	16, // 5: barman.stage.v1.RunRequest.receive:type_name -> barman.stage.v1.Receive
-	17, // 6: barman.stage.v1.RunRequest.encode:type_name -> barman.stage.v1.Encode
-	18, // 7: barman.stage.v1.RunRequest.decode:type_name -> barman.stage.v1.Decode
-	19, // 8: barman.stage.v1.RunRequest.put:type_name -> barman.stage.v1.Put
-	20, // 9: barman.stage.v1.RunRequest.read:type_name -> barman.stage.v1.Read
-	13, // 10: barman.stage.v1.RunRequest.outputs:type_name -> barman.stage.v1.Output
-	21, // 11: barman.stage.v1.Read.selections:type_name -> barman.stage.v1.Selection
-	23, // 12: barman.stage.v1.Event.progress:type_name -> barman.stage.v1.Progress
-	24, // 13: barman.stage.v1.Event.receipts:type_name -> barman.stage.v1.Receipts
-	25, // 14: barman.stage.v1.Event.wal:type_name -> barman.stage.v1.WalProgress
-	27, // 15: barman.stage.v1.Event.backup:type_name -> barman.stage.v1.BackupResult
-	28, // 16: barman.stage.v1.Event.lost_output:type_name -> barman.stage.v1.LostOutput
-	8,  // 17: barman.stage.v1.Receipts.receipts:type_name -> barman.stage.v1.Receipt
-	26, // 18: barman.stage.v1.BackupResult.tablespaces:type_name -> barman.stage.v1.Tablespace
-	7,  // 19: barman.stage.v1.ListReply.objects:type_name -> barman.stage.v1.Object
-	35, // 20: barman.stage.v1.NotifyRequest.values:type_name -> barman.stage.v1.NotifyRequest.ValuesEntry
-	0,  // 21: barman.stage.v1.Stage.Describe:input_type -> barman.stage.v1.DescribeRequest
-	4,  // 22: barman.stage.v1.Stage.Configure:input_type -> barman.stage.v1.ConfigureRequest
-	14, // 23: barman.stage.v1.Stage.Run:input_type -> barman.stage.v1.RunRequest
-	11, // 24: barman.stage.v1.Stage.Cancel:input_type -> barman.stage.v1.CancelRequest
-	29, // 25: barman.stage.v1.Stage.List:input_type -> barman.stage.v1.ListRequest
-	31, // 26: barman.stage.v1.Stage.Delete:input_type -> barman.stage.v1.DeleteRequest
-	33, // 27: barman.stage.v1.Stage.Notify:input_type -> barman.stage.v1.NotifyRequest
-	1,  // 28: barman.stage.v1.Stage.Describe:output_type -> barman.stage.v1.DescribeReply
-	5,  // 29: barman.stage.v1.Stage.Configure:output_type -> barman.stage.v1.ConfigureReply
-	22, // 30: barman.stage.v1.Stage.Run:output_type -> barman.stage.v1.Event
-	12, // 31: barman.stage.v1.Stage.Cancel:output_type -> barman.stage.v1.CancelReply
-	30, // 32: barman.stage.v1.Stage.List:output_type -> barman.stage.v1.ListReply
-	32, // 33: barman.stage.v1.Stage.Delete:output_type -> barman.stage.v1.DeleteReply
-	34, // 34: barman.stage.v1.Stage.Notify:output_type -> barman.stage.v1.NotifyReply
-	28, // [28:35] is the sub-list for method output_type
-	21, // [21:28] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	35, // 1: barman.stage.v1.Server.elsewhere:type_name -> barman.stage.v1.Server.ElsewhereEntry
+	3,  // 2: barman.stage.v1.ConfigureRequest.server:type_name -> barman.stage.v1.Server
+	6,  // 3: barman.stage.v1.ConfigureReply.diagnostics:type_name -> barman.stage.v1.Diagnostic
+	8,  // 4: barman.stage.v1.Ack.receipts:type_name -> barman.stage.v1.Receipt
+	15, // 5: barman.stage.v1.RunRequest.backup:type_name -> barman.stage.v1.Backup
+	16, // 6: barman.stage.v1.RunRequest.receive:type_name -> barman.stage.v1.Receive
+	17, // 7: barman.stage.v1.RunRequest.encode:type_name -> barman.stage.v1.Encode
+	18, // 8: barman.stage.v1.RunRequest.decode:type_name -> barman.stage.v1.Decode
+	19, // 9: barman.stage.v1.RunRequest.put:type_name -> barman.stage.v1.Put
+	20, // 10: barman.stage.v1.RunRequest.read:type_name -> barman.stage.v1.Read
+	13, // 11: barman.stage.v1.RunRequest.outputs:type_name -> barman.stage.v1.Output
+	21, // 12: barman.stage.v1.Read.selections:type_name -> barman.stage.v1.Selection
+	23, // 13: barman.stage.v1.Event.progress:type_name -> barman.stage.v1.Progress
+	24, // 14: barman.stage.v1.Event.receipts:type_name -> barman.stage.v1.Receipts
+	25, // 15: barman.stage.v1.Event.wal:type_name -> barman.stage.v1.WalProgress
+	27, // 16: barman.stage.v1.Event.backup:type_name -> barman.stage.v1.BackupResult
+	28, // 17: barman.stage.v1.Event.lost_output:type_name -> barman.stage.v1.LostOutput
+	8,  // 18: barman.stage.v1.Receipts.receipts:type_name -> barman.stage.v1.Receipt
+	26, // 19: barman.stage.v1.BackupResult.tablespaces:type_name -> barman.stage.v1.Tablespace
+	7,  // 20: barman.stage.v1.ListReply.objects:type_name -> barman.stage.v1.Object
+	36, // 21: barman.stage.v1.NotifyRequest.values:type_name -> barman.stage.v1.NotifyRequest.ValuesEntry
+	0,  // 22: barman.stage.v1.Stage.Describe:input_type -> barman.stage.v1.DescribeRequest
+	4,  // 23: barman.stage.v1.Stage.Configure:input_type -> barman.stage.v1.ConfigureRequest
+	14, // 24: barman.stage.v1.Stage.Run:input_type -> barman.stage.v1.RunRequest
+	11, // 25: barman.stage.v1.Stage.Cancel:input_type -> barman.stage.v1.CancelRequest
+	29, // 26: barman.stage.v1.Stage.List:input_type -> barman.stage.v1.ListRequest
+	31, // 27: barman.stage.v1.Stage.Delete:input_type -> barman.stage.v1.DeleteRequest
+	33, // 28: barman.stage.v1.Stage.Notify:input_type -> barman.stage.v1.NotifyRequest
+	1,  // 29: barman.stage.v1.Stage.Describe:output_type -> barman.stage.v1.DescribeReply
+	5,  // 30: barman.stage.v1.Stage.Configure:output_type -> barman.stage.v1.ConfigureReply
+	22, // 31: barman.stage.v1.Stage.Run:output_type -> barman.stage.v1.Event
+	12, // 32: barman.stage.v1.Stage.Cancel:output_type -> barman.stage.v1.CancelReply
+	30, // 33: barman.stage.v1.Stage.List:output_type -> barman.stage.v1.ListReply
+	32, // 34: barman.stage.v1.Stage.Delete:output_type -> barman.stage.v1.DeleteReply
+	34, // 35: barman.stage.v1.Stage.Notify:output_type -> barman.stage.v1.NotifyReply
+	29, // [29:36] is the sub-list for method output_type
+	22, // [22:29] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_proto_stage_proto_init() }
@@ -2450,7 +2464,7 @@ func file_proto_stage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_stage_proto_rawDesc), len(file_proto_stage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   36,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

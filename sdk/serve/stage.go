@@ -53,7 +53,10 @@ func (s *stage) Configure(ctx context.Context, request *proto.ConfigureRequest) 
 	ctx = hclog.WithContext(context.WithoutCancel(ctx), s.logger)
 	server := sdk.Server{}
 	if p := request.Server; p != nil {
-		server = sdk.Server{Name: p.Name, Directory: p.Directory, Conninfo: sdk.Secret(p.Conninfo), StreamingConninfo: sdk.Secret(p.StreamingConninfo)}
+		server = sdk.Server{
+			Name: p.Name, Directory: p.Directory, Elsewhere: p.Elsewhere,
+			Conninfo: sdk.Secret(p.Conninfo), StreamingConninfo: sdk.Secret(p.StreamingConninfo),
+		}
 	}
 	opened, diagnostics, err := s.configure(ctx, request.Settings, server)
 	if err != nil {
