@@ -76,7 +76,7 @@ func fill(t *testing.T, directory string) string {
 
 func TestAFullDiskStopsArchivingWithoutLoss(t *testing.T) {
 	t.Parallel()
-	small := pgtest.Tmpfs(t, 48*mebibyte)
+	small := pgtest.Tmpfs(t, 64*mebibyte)
 	s := newSite(t, pgtest.Options{Major: 17}, "")
 	streaming := filepath.Join(pgtest.Scratch(t), "streaming")
 	s.configure(zstdTar + strings.Replace(receiveLZ4, `"lz4"`, `"none"`, 1) +

@@ -110,7 +110,7 @@ func TestHookScriptsSeeWhatBarmanInPythonShowsThem(t *testing.T) {
 		told["archive"] = of(l.heard(), "archive")
 		for _, n := range []string{"first", "second"} {
 			l.must(by, "backup", "main", "--wait")
-			told[n+" backup"] = of(l.heard(), "backup", "archive")
+			told[n+" backup"] = eventsOfOneSegment(of(l.heard(), "backup", "archive"))
 		}
 		destination := filepath.Join(filepath.Dir(l.home), "restored")
 		l.must(by, "recover", "main", "latest", destination, "--tablespace", "side:"+destination+"-side", "--target-immediate", "--target-action", "promote")
@@ -141,8 +141,9 @@ func TestHookScriptsSeeWhatBarmanInPythonShowsThem(t *testing.T) {
 	}
 }
 
-// eventsOfOneSegment are the last events of each kind. Barman in Python deletes
-// file by file; ours tells the hooks of all of them before it deletes any.
+// eventsOfOneSegment are the last events of each kind. How many segments a backup
+// closes depends on what PostgreSQL had written before it began. Barman in Python
+// deletes file by file; ours tells the hooks of all of them before it deletes any.
 func eventsOfOneSegment(events []string) []string {
 	var order []string
 	last := map[string]string{}

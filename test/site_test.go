@@ -181,7 +181,7 @@ func (s *site) restore(backup string, args ...string) string {
 
 // verify runs pg_verifybackup over a restored directory that was not started. The
 // manifest, which has the backup's ID in its name there, knows nothing of what
-// recovery adds, and of settings that it makes harmless.
+// recovery adds and takes away, and of settings that it makes harmless.
 func verify(t *testing.T, directory string) {
 	t.Helper()
 	manifests, err := filepath.Glob(filepath.Join(directory, "backup_manifest.*"))
@@ -189,7 +189,7 @@ func verify(t *testing.T, directory string) {
 		t.Fatalf("%d manifests in %s: %v", len(manifests), directory, err)
 	}
 	args := []string{"--no-parse-wal", "--manifest-path", manifests[0], "--ignore", filepath.Base(manifests[0])}
-	for _, name := range []string{"barman_wal", ".barman-recover.info", "postgresql.conf", "postgresql.conf.origin", "postgresql.auto.conf.origin"} {
+	for _, name := range []string{"barman_wal", ".barman-recover.info", "tablespace_map", "postgresql.conf", "postgresql.conf.origin", "postgresql.auto.conf.origin"} {
 		args = append(args, "--ignore", name)
 	}
 	run(t, pgtest.Tool(t, 15, "pg_verifybackup"), append(args, directory)...)
