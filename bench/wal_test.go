@@ -19,7 +19,8 @@ const segments = 100
 // that pgbench wrote.
 type walSite struct {
 	*site
-	written []string // paths of complete segments, in order
+	begun   string   // path of the complete segment that each archive begins with
+	written []string // paths of those that follow, in order
 }
 
 func newWALSite(b *testing.B) *walSite {
@@ -27,7 +28,8 @@ func newWALSite(b *testing.B) *walSite {
 		"max_wal_size": "8GB", "wal_keep_size": "8GB", "checkpoint_timeout": "1h", "shared_buffers": "256MB", "fsync": "off",
 	}})
 	s := &walSite{site: &site{B: b, cluster: c, scratch: pgtest.Scratch(b)}}
-	s.written = s.fill(segments)
+	complete := s.fill(1 + segments)
+	s.begun, s.written = complete[0], complete[1:]
 	s.home = pgtest.NewHome(b, fmt.Sprintf(`
 server "main" {
   conninfo = %q
@@ -72,12 +74,14 @@ func (s *walSite) fill(wanted int) []string {
 // archive is the directory of what "main" has archived.
 func (s *walSite) archive() string { return filepath.Join(s.home.Dir, "main", "wals") }
 
-// walArchive archives so many segments, a process for each.
+// walArchive archives so many segments, a process for each, into an archive that
+// exists, as that of pgbackrest does after stanza-create.
 func (s *walSite) walArchive(segments []string) contender {
 	return contender{name: "barman wal-archive", run: func() sample {
 		if err := os.RemoveAll(filepath.Join(s.home.Dir, "main")); err != nil {
 			s.Fatal(err)
 		}
+		s.home.Must("wal-archive", "main", s.begun)
 		measured := run(s.B, each(s.home.Command("wal-archive", "main"), segments), 0)
 		measured.stored = size(s.B, s.archive())
 		return measured
@@ -132,13 +136,13 @@ func BenchmarkWAL(b *testing.B) {
 	s := newWALSite(b)
 	s.runParts(b,
 		part{"one", "One segment by archive_command", func(inside *site, r *report) {
-			at := &walSite{site: inside, written: s.written}
+			at := &walSite{site: inside, begun: s.begun, written: s.written}
 			r.versus("`barman wal-archive` of a 16 MB segment of pgbench's WAL to zstd, level 3, on a local disk, process and plugins started for it; beside "+
 				"`pgbackrest archive-push`, posix, `zst` 3.", 1.0, [2]string{"barman", "pgbackrest"},
 				compare(inside.B, at.walArchive(s.written[:1]), at.archivePush(s.written[:1])))
 		}},
 		part{"row", "A hundred segments by archive_command", func(inside *site, r *report) {
-			at := &walSite{site: inside, written: s.written}
+			at := &walSite{site: inside, begun: s.begun, written: s.written}
 			samples := compare(inside.B, at.walArchive(s.written), at.archivePush(s.written), at.copied(s.written))
 			r.versus("The same, one after the other, a process for each.", 1.0, [2]string{"barman", "pgbackrest"}, samples[:2])
 			r.printf("`cp` and `sync` of each file and its directory, uncompressed: %s s.\n", seconds(wall(samples[2])))
