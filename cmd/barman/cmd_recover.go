@@ -22,10 +22,14 @@ import (
 	"github.com/barman-go/barman/sdk"
 )
 
+// maxRate is a terabyte in a second, in kilobytes.
+const maxRate = 1 << 30
+
 type recoverOptions struct {
 	targetTime  string
 	target      recovery.Target
 	standby     bool
+	rate        int64
 	tablespaces []string
 	jobs        int
 
@@ -73,14 +77,13 @@ func (n notYet) refuse() error {
 // withoutEffect are options of Barman in Python for what this program does
 // otherwise, or only matters between two hosts.
 type withoutEffect struct {
-	bandwidth                           int
 	compression, noCompression          bool
 	batchSize, batchPeriod              int
 	staging, location, staged, stagedBy string
 }
 
-// tell names those that were given and that somebody may rely on.
-func (w withoutEffect) tell(say func(string)) error {
+// check refuses values that would be wrong anywhere.
+func (w withoutEffect) check() error {
 	if w.location != "" && w.location != "local" && w.location != "remote" {
 		return sdk.Errorf(sdk.Invalid, "--staging-location %s: it is local or remote", w.location)
 	}
@@ -92,11 +95,8 @@ func (w withoutEffect) tell(say func(string)) error {
 			return sdk.Errorf(sdk.Invalid, "--%s %s: give an absolute path", option, path)
 		}
 	}
-	if w.bandwidth < 0 || w.batchSize < 0 || w.batchPeriod < 0 {
-		return sdk.Errorf(sdk.Invalid, "--bwlimit, --jobs-start-batch-size and --jobs-start-batch-period are numbers from 0")
-	}
-	if w.bandwidth > 0 {
-		say("--bwlimit has no effect on a recovery on barman's own host: nothing limits how fast it reads and writes")
+	if w.batchSize < 0 || w.batchPeriod < 0 {
+		return sdk.Errorf(sdk.Invalid, "--jobs-start-batch-size and --jobs-start-batch-period are numbers from 0")
 	}
 	return nil
 }
@@ -159,6 +159,7 @@ knows it.
 	flags.BoolVar(&o.standby, "standby-mode", false, "make a standby, which goes on recovering")
 	flags.StringArrayVar(&o.tablespaces, "tablespace", nil, "put a tablespace elsewhere: `NAME:DIR` (repeatable)")
 	flags.IntVarP(&o.jobs, "jobs", "j", 0, "how many objects are copied at once (default from the configuration)")
+	flags.Int64Var(&o.rate, "bwlimit", 0, "the most that is written, in `KBPS`: kilobytes in a second; 0 is without limit")
 	flags.BoolVar(&o.getWAL, "get-wal", false, "let PostgreSQL fetch WAL from Barman during recovery, copy none (default from the configuration)")
 	flags.BoolVar(&o.noGetWAL, "no-get-wal", false, "copy the WAL that recovery needs, whatever the configuration says")
 	flags.StringVar(&o.getWALFrom, "get-wal-from", "", "PostgreSQL will run on another host and fetch WAL from this one over SSH: `[USER@]HOST`")
@@ -182,7 +183,6 @@ func (o *recoverOptions) addForeign(flags *pflag.FlagSet) {
 		flags.StringVar(&o.notYet.snapshot[i], name, "", "not yet: for backups that are snapshots of volumes")
 	}
 	const nothing = "accepted for Barman in Python's sake, without effect: "
-	flags.IntVar(&o.without.bandwidth, "bwlimit", 0, nothing+"`KBPS`, limits copies to another host")
 	flags.BoolVar(&o.without.compression, "network-compression", false, nothing+"compresses copies to another host")
 	flags.BoolVar(&o.without.noCompression, "no-network-compression", false, nothing+"the opposite")
 	flags.IntVar(&o.without.batchSize, "jobs-start-batch-size", 0, nothing+"jobs start at once")
@@ -299,7 +299,7 @@ func (o recoverOptions) retries(configured config.BackupPipeline) (times int, pa
 // request is what the options ask for.
 func (o recoverOptions) request(p printer, destination string) (recovery.Request, error) {
 	request := recovery.Request{
-		Target: o.target, Standby: o.standby, Jobs: o.jobs, Tablespaces: map[string]string{}, StagingWAL: o.stagingWAL, RecoveryFile: o.recoveryFile,
+		Target: o.target, Standby: o.standby, Jobs: o.jobs, BandwidthLimit: o.rate << 10, Tablespaces: map[string]string{}, StagingWAL: o.stagingWAL, RecoveryFile: o.recoveryFile,
 	}
 	if err := o.contradiction(); err != nil {
 		return request, err
@@ -307,7 +307,7 @@ func (o recoverOptions) request(p printer, destination string) (recovery.Request
 	if err := o.notYet.refuse(); err != nil {
 		return request, err
 	}
-	if err := o.without.tell(p.warn); err != nil {
+	if err := o.without.check(); err != nil {
 		return request, err
 	}
 	if o.targetTime != "" {
@@ -341,6 +341,8 @@ func (o recoverOptions) request(p printer, destination string) (recovery.Request
 // contradiction tells of options that exclude each other, or are out of range.
 func (o recoverOptions) contradiction() error {
 	switch {
+	case o.rate < 0 || o.rate > maxRate:
+		return sdk.Errorf(sdk.Invalid, "--bwlimit %d: it is 0, for no limit, or up to %d", o.rate, maxRate)
 	case o.jobs < 0 || o.jobs > maxJobs:
 		return sdk.Errorf(sdk.Invalid, "--jobs %d: choose from 1 to %d", o.jobs, maxJobs)
 	case o.noGetWAL && (o.getWAL || o.getWALFrom != ""):

@@ -79,7 +79,7 @@ func TestOptionsOfARecoveryThatCannotBeAreRefused(t *testing.T) {
 		"--staging-location elsewhere": {without: withoutEffect{location: "elsewhere"}},
 		"--staging-location remote":    {without: withoutEffect{location: "remote"}},
 		"--local-staging-path tmp":     {without: withoutEffect{stagedBy: "tmp"}},
-		"--bwlimit":                    {without: withoutEffect{bandwidth: -1}},
+		"--bwlimit -1":                 {rate: -1},
 		"--no-delta-restore":           {delta: true, noDelta: true},
 		"--no-retry":                   {noRetry: true, retryTimes: 1},
 		"--retry-times -1":             {retryTimes: -1},
@@ -95,15 +95,18 @@ func TestOptionsOfARecoveryThatCannotBeAreRefused(t *testing.T) {
 	}
 }
 
-func TestATimeWithoutAZoneAndALimitWithoutEffectAreMentioned(t *testing.T) {
+func TestATimeWithoutAZoneIsMentioned(t *testing.T) {
 	d := &document{object: map[string]any{}}
-	o := recoverOptions{targetTime: "2026-01-31 15:04", without: withoutEffect{bandwidth: 100, staging: "/tmp"}}
+	o := recoverOptions{targetTime: "2026-01-31 15:04", rate: 100, without: withoutEffect{staging: "/tmp"}}
 	request, err := o.request(d, "/srv/pg")
 	if err != nil || !request.Target.Time.Equal(time.Date(2026, 1, 31, 15, 4, 0, 0, time.Local)) {
 		t.Errorf("%v, %v", request.Target, err)
 	}
+	if request.BandwidthLimit != 100<<10 {
+		t.Errorf("the limit is %d", request.BandwidthLimit)
+	}
 	said, _ := d.object["_WARNING"].([]string)
-	if all := strings.Join(said, "\n"); len(said) != 2 || !strings.Contains(all, "--bwlimit") || !strings.Contains(all, "no time zone") {
+	if all := strings.Join(said, "\n"); len(said) != 1 || !strings.Contains(all, "no time zone") {
 		t.Errorf("%q", said)
 	}
 }

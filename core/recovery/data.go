@@ -44,14 +44,14 @@ func (r *run) restoreData(ctx context.Context, form stored.Form) error {
 
 // target is the sink that restores the backup.
 func (r *run) target() pipeline.Stage {
-	values := pipeline.Values{"path": r.request.Destination, "unpack": true, "reuse": r.reuse}
+	values := pipeline.Values{"path": r.request.Destination, "unpack": true, "reuse": r.reuse, "bandwidth_limit": r.request.BandwidthLimit}
 	if len(r.mounts) > 0 {
 		values["mounts"] = r.mounts
 	}
 	return pipeline.Stage{Kind: "sink", Name: "posix", Settings: values}
 }
 
-// directoryTarget is the sink that restores into a directory of its own.
-func directoryTarget(path string) pipeline.Stage {
-	return pipeline.Stage{Kind: "sink", Name: "posix", Settings: pipeline.Values{"path": path, "unpack": true}}
+// walTarget is the sink that copies WAL into a directory.
+func (r *run) walTarget(path string) pipeline.Stage {
+	return pipeline.Stage{Kind: "sink", Name: "posix", Settings: pipeline.Values{"path": path, "unpack": true, "bandwidth_limit": r.request.BandwidthLimit}}
 }

@@ -55,6 +55,9 @@ type Request struct {
 	// Jobs is how many objects are under way at once; 0 leaves it to the
 	// configuration.
 	Jobs int
+	// BandwidthLimit is how many bytes of data and WAL are written in a second at
+	// most; 0 is without limit.
+	BandwidthLimit int64
 	// Begin is called when everything has been checked, just before the first byte is
 	// copied; may be nil.
 	Begin func()

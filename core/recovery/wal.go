@@ -87,7 +87,7 @@ func (r *run) restoreWAL(ctx context.Context, directory string) error {
 		line := r.server.WALLine()
 		line.Transforms = walTransforms(line.Transforms)
 		line.Lanes = r.line.Lanes
-		if err := r.server.Engine.Restore(ctx, line, selections, directoryTarget(directory), pipeline.Observer{}); err != nil {
+		if err := r.server.Engine.Restore(ctx, line, selections, r.walTarget(directory), pipeline.Observer{}); err != nil {
 			return err
 		}
 	}

@@ -12,11 +12,12 @@ import (
 
 // Config holds the settings of the sink "posix".
 type Config struct {
-	Path   string            `hcl:"path,optional" doc:"Directory below which objects are stored (default: the server's directory, with basebackups_directory and wals_directory in the place of base and wals there). It is created when it is missing."`
-	Unpack bool              `hcl:"unpack,optional" doc:"Unpack tar objects as directory trees instead of storing them, and write files under their final names at once. For the target of a recovery."`
-	Mounts map[string]string `hcl:"mounts,optional" doc:"With unpack: directories elsewhere for what is below a name, \"pg_tblspc/16400\" for instance. A symbolic link takes the name's place."`
-	Reuse  bool              `hcl:"reuse,optional" doc:"With unpack: files that are there already are compared with what comes, and only what differs is written. For a recovery that goes on where another one was interrupted."`
-	Fsync  *bool             `hcl:"fsync,optional" doc:"Make objects durable before they are acknowledged (default true). Without it a crash of the machine loses acknowledged objects: for throw-away copies only."`
+	Path           string            `hcl:"path,optional" doc:"Directory below which objects are stored (default: the server's directory, with basebackups_directory and wals_directory in the place of base and wals there). It is created when it is missing."`
+	Unpack         bool              `hcl:"unpack,optional" doc:"Unpack tar objects as directory trees instead of storing them, and write files under their final names at once. For the target of a recovery."`
+	Mounts         map[string]string `hcl:"mounts,optional" doc:"With unpack: directories elsewhere for what is below a name, \"pg_tblspc/16400\" for instance. A symbolic link takes the name's place."`
+	Reuse          bool              `hcl:"reuse,optional" doc:"With unpack: files that are there already are compared with what comes, and only what differs is written. For a recovery that goes on where another one was interrupted."`
+	BandwidthLimit schema.ByteSize   `hcl:"bandwidth_limit,optional" doc:"The most bytes that are written in a second; unlimited when left out."`
+	Fsync          *bool             `hcl:"fsync,optional" doc:"Make objects durable before they are acknowledged (default true). Without it a crash of the machine loses acknowledged objects: for throw-away copies only."`
 }
 
 // Validate reports every setting that cannot be used.
@@ -33,6 +34,9 @@ func (c *Config) Validate() schema.Diagnostics {
 	}
 	if c.Reuse && !c.Unpack {
 		report("reuse", "Reuse without unpack", "Only a sink that unpacks reuses files; set unpack = true.")
+	}
+	if c.BandwidthLimit < 0 {
+		report("bandwidth_limit", "Negative limit", "The limit is a number of bytes in a second, or 0 for none.")
 	}
 	taken := map[string]string{}
 	if c.Path != "" {

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/time/rate"
 
 	"github.com/barman-go/barman/sdk"
 )
@@ -27,6 +28,7 @@ type Sink struct {
 	reuse       bool
 	volatile    bool
 	mounts      []*mount
+	limit       *rate.Limiter // nil for none
 	buffers     sync.Pool
 
 	mu    sync.Mutex
@@ -47,6 +49,9 @@ func New(server sdk.Server, config *Config) (*Sink, error) {
 	}
 	s := &Sink{unpack: config.Unpack, reuse: config.Reuse, volatile: !config.fsync(), swept: map[string]struct{}{}}
 	s.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
+	if config.BandwidthLimit > 0 {
+		s.limit = rate.NewLimiter(rate.Limit(config.BandwidthLimit), bufferSize)
+	}
 	var err error
 	if s.temporaries, err = newTemporaries(); err != nil {
 		return nil, err
@@ -86,6 +91,9 @@ func (s *Sink) Put(ctx context.Context, o sdk.Object, r io.Reader) (sdk.Receipt,
 	}
 	if err := ctx.Err(); err != nil {
 		return sdk.Receipt{}, err
+	}
+	if s.limit != nil && r != nil {
+		r = &limited{ctx: ctx, r: r, limit: s.limit}
 	}
 	if s.unpack {
 		return s.restore(ctx, o, r)
@@ -136,6 +144,21 @@ func (m *measured) Read(p []byte) (int, error) {
 
 func (m *measured) receipt(name string) sdk.Receipt {
 	return sdk.Receipt{Name: name, Size: m.size, CRC32C: m.sum}
+}
+
+// limited reads no faster than a limit that all readers of a sink share.
+type limited struct {
+	ctx   context.Context
+	r     io.Reader
+	limit *rate.Limiter
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	n, err := l.r.Read(p[:min(len(p), bufferSize)])
+	if waited := l.limit.WaitN(l.ctx, n); waited != nil {
+		return n, waited
+	}
+	return n, err
 }
 
 // sweepOnce removes leftovers from a directory at its first use.

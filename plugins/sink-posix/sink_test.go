@@ -185,6 +185,24 @@ func TestDirectoriesElsewhereStandForThoseOfTheServer(t *testing.T) {
 	}
 }
 
+func TestALimitHoldsForAllObjectsTogether(t *testing.T) {
+	const size, rate = 2 * bufferSize, 4 * bufferSize
+	s := start(t, Config{Path: t.TempDir(), BandwidthLimit: rate})
+	begun := time.Now()
+	for i := range 2 {
+		put(t, s, sdk.Object{Name: fmt.Sprint(i)}, strings.Repeat("x", size))
+	}
+	// The first bufferSize is free.
+	if least := time.Second * (2*size - bufferSize) / rate; time.Since(begun) < least {
+		t.Errorf("it took %s, at least %s is right", time.Since(begun), least)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, cancel)
+	if _, err := s.Put(ctx, sdk.Object{Name: "long"}, strings.NewReader(strings.Repeat("x", 8*size))); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped while waiting: %v", err)
+	}
+}
+
 func TestObjectsAppearWithTheFlush(t *testing.T) {
 	for _, count := range []int{1, fewFiles, fewFiles + 1, 3 * maxOpen} {
 		for _, fsync := range []bool{true, false} {
