@@ -254,7 +254,7 @@ func TestARecoveryOfWhichAProcessIsKilledCannotBeStartedButRepeated(t *testing.T
 		eventually(t, "data arrives at the destination", func() bool {
 			b.mustRun()
 			running = b.plugins()
-			return bytesBelow(t, directory) > 1<<20 && len(running["sink-posix"]) == 2
+			return bytesBelow(t, directory) > 1<<20 && len(running["sink-posix"]) == 2 && len(running["transform-compress"]) == 1
 		})
 		switch name, second, _ := strings.Cut(victim, " "); {
 		case second == "SIGINT":
