@@ -28,6 +28,12 @@ func TestABackupOfAStandbyGetsItsLastWALFromThePrimary(t *testing.T) {
 		fmt.Sprintf("  primary_conninfo = %q\n  primary_checkpoint_timeout = \"10s\"\n", primary.ConninfoAs("barman")+" dbname=postgres") + plainFiles + receiveLZ4 + "}\n")
 	primary.backup()
 	primary.wantStatuses("DONE", "DONE")
+	r := primary.home.Run("check", "main")
+	for _, row := range []string{"PostgreSQL server is standby: OK", "Primary server is not a standby: OK", "Primary and standby have same system ID: OK"} {
+		if !strings.Contains(r.Stdout, "\t"+row+"\n") {
+			t.Errorf("no row %q: %+v", row, r)
+		}
+	}
 }
 
 func TestABackupWhoseHookHangsEndsWhenItIsToldTo(t *testing.T) {

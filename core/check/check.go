@@ -103,7 +103,7 @@ func (c *checker) request() postgres.CheckRequest {
 	request := postgres.CheckRequest{
 		Server: c.server.Name(), Conninfo: config.Conninfo.Reveal(), StreamingConninfo: config.StreamingConninfo.Reveal(),
 		Slot: c.slot(), Archiver: config.WAL.Archive, StreamingArchiver: config.WAL.Source != nil,
-		IdentityFile: filepath.Join(config.Directories.Backup, "identity.json"),
+		PrimaryConninfo: config.PrimaryConninfo.Reveal(), IdentityFile: filepath.Join(config.Directories.Backup, "identity.json"),
 	}
 	if c.server.SeparateWALHost() {
 		request.WALConninfo, request.WALStreamingConninfo = config.WALConninfo.Reveal(), config.WALStreamingConninfo.Reveal()

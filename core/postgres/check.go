@@ -24,6 +24,7 @@ type CheckRequest struct {
 	// WALConninfo and WALStreamingConninfo lead to the host that WAL is received
 	// from, and that has the slot; empty when that is the server itself.
 	WALConninfo, WALStreamingConninfo string
+	PrimaryConninfo                   string // leads to the primary of a standby; may be empty
 	Slot                              string // empty when no replication slot is configured
 	Archiver                          bool   // archive_command is to deliver WAL
 	StreamingArchiver                 bool   // WAL is to be streamed
@@ -72,6 +73,9 @@ func CheckServer(ctx context.Context, request CheckRequest) CheckReport {
 		report.PostgreSQL = append(report.PostgreSQL, row)
 	}
 	report.PostgreSQL = append(report.PostgreSQL, checkWALLevel(facts))
+	if request.PrimaryConninfo != "" {
+		report.PostgreSQL = append(report.PostgreSQL, checkPrimary(ctx, request.PrimaryConninfo, facts)...)
+	}
 	switch {
 	case request.WALConninfo != "":
 		report.PostgreSQL = append(report.PostgreSQL, checkWALHost(ctx, request, facts.SystemID)...)

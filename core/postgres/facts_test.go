@@ -104,6 +104,35 @@ func TestStandbyFactsAndRefusals(t *testing.T) {
 	refused(t, err, sdk.Invalid, "recovery is in progress")
 }
 
+func TestAPrimaryIsCheckedForItsStandby(t *testing.T) {
+	primary := start(t, 15)
+	standby, other := primary.standby(t).conninfo("postgres"), start(t, 15).conninfo("postgres")
+	isStandby := Check{Name: "PostgreSQL server is standby", OK: true}
+	notStandby := Check{Name: "Primary server is not a standby", OK: true}
+	same := Check{Name: "Primary and standby have same system ID", OK: true}
+	failed := func(row Check, hint string) Check { row.OK, row.Hint = false, hint; return row }
+	for name, test := range map[string]struct {
+		conninfo, primary string
+		want              []Check
+	}{
+		"as it should be":      {standby, primary.conninfo("postgres"), []Check{isStandby, notStandby, same}},
+		"the standby twice":    {standby, standby, []Check{isStandby, failed(notStandby, "lead to the primary"), same}},
+		"another cluster":      {standby, other, []Check{isStandby, notStandby, failed(same, "the same cluster")}},
+		"nobody":               {standby, "host=" + t.TempDir(), []Check{isStandby, failed(notStandby, "primary_conninfo: ")}},
+		"a primary as standby": {primary.conninfo("postgres"), other, []Check{failed(isStandby, "has no effect")}},
+	} {
+		got := CheckServer(t.Context(), CheckRequest{Server: "main", Conninfo: test.conninfo, PrimaryConninfo: test.primary}).PostgreSQL[3:]
+		if len(got) != len(test.want) {
+			t.Fatalf("%s: %+v", name, got)
+		}
+		for i, want := range test.want {
+			if got[i].Name != want.Name || got[i].OK != want.OK || !strings.Contains(got[i].Hint, want.Hint) || want.Hint == "" && got[i].Hint != "" {
+				t.Errorf("%s: %+v, want %+v", name, got[i], want)
+			}
+		}
+	}
+}
+
 func TestStandbyTimelineFollowsAPromotion(t *testing.T) {
 	standby := start(t, 15).standby(t)
 	conn := connect(t, standby.conninfo("postgres"))
