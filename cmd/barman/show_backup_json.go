@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strconv"
 	"time"
 
@@ -32,7 +31,7 @@ func (b shownBackup) document() map[string]any {
 	shown["wal_information"] = b.archiveDocument()
 	shown["catalog_information"] = b.catalogueDocument()
 	if len(b.backup.SnapshotsInfo) > 0 {
-		shown["snapshots_info"] = plain(b.backup.SnapshotsInfo)
+		shown["snapshots_info"] = catalogue.JSONValue(b.backup.SnapshotsInfo)
 	}
 	return map[string]any{b.server: shown}
 }
@@ -48,31 +47,6 @@ func (b shownBackup) catalogueDocument() map[string]any {
 		document["children_backup_ids"] = b.children() // null for none
 	}
 	return document
-}
-
-// plain is a value of backup.info as JSON has it.
-func plain(value any) any {
-	switch value := value.(type) {
-	case catalogue.Dict:
-		object := map[string]any{}
-		for _, entry := range value {
-			object[fmt.Sprint(entry.Key)] = plain(entry.Value)
-		}
-		return object
-	case catalogue.List:
-		return plainItems(value)
-	case catalogue.Tuple:
-		return plainItems(value)
-	}
-	return value
-}
-
-func plainItems(items []any) []any {
-	list := make([]any, len(items))
-	for i, item := range items {
-		list[i] = plain(item)
-	}
-	return list
 }
 
 func (b shownBackup) serverDocument() map[string]any {

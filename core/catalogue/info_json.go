@@ -37,7 +37,7 @@ func (b *Backup) Document() (map[string]any, error) {
 	}
 	for key, d := range map[string]Dict{"copy_stats": b.CopyStats, "snapshots_info": b.SnapshotsInfo} {
 		if len(d) > 0 {
-			document[key] = asJSON(d)
+			document[key] = JSONValue(d)
 		}
 	}
 	if len(b.IncludedFiles) > 0 {
@@ -58,20 +58,24 @@ func numbers() []string {
 	return []string{"begin_offset", "cluster_size", "deduplicated_size", "end_offset", "size", "timeline", "version", "xlog_segment_size"}
 }
 
-// asJSON turns a literal of Python into what encoding/json renders alike.
-func asJSON(v any) any {
+// JSONValue turns a literal of Python into what encoding/json renders alike; a
+// dictionary that is not there is null.
+func JSONValue(v any) any {
 	list := func(items []any) []any {
 		all := make([]any, len(items))
 		for i, item := range items {
-			all[i] = asJSON(item)
+			all[i] = JSONValue(item)
 		}
 		return all
 	}
 	switch v := v.(type) {
 	case Dict:
+		if v == nil {
+			return nil
+		}
 		object := map[string]any{}
 		for _, pair := range v {
-			object[fmt.Sprint(pair.Key)] = asJSON(pair.Value)
+			object[fmt.Sprint(pair.Key)] = JSONValue(pair.Value)
 		}
 		return object
 	case List:

@@ -3,7 +3,6 @@ package diagnosis
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
@@ -218,38 +217,10 @@ func fields(b *catalogue.Backup) map[string]any {
 		"included_files": b.IncludedFiles, "tablespaces": spaces, "backup_label": orNil(b.Label),
 		"begin_time": moment(b.BeginTime), "end_time": moment(b.EndTime), "begin_xlog": position(b.BeginLSN), "end_xlog": position(b.EndLSN),
 		"begin_wal": orNil(b.BeginWAL), "end_wal": orNil(b.EndWAL), "begin_offset": b.BeginOffset, "end_offset": b.EndOffset,
-		"size": b.Size, "deduplicated_size": b.DeduplicatedSize, "cluster_size": b.ClusterSize, "copy_stats": plain(b.CopyStats),
+		"size": b.Size, "deduplicated_size": b.DeduplicatedSize, "cluster_size": b.ClusterSize, "copy_stats": catalogue.JSONValue(b.CopyStats),
 		"data_checksums": orNil(b.DataChecksums), "summarize_wal": orNil(b.SummarizeWAL),
 		"parent_backup_id": orNil(string(b.ParentID)), "children_backup_ids": children,
 	}
-}
-
-// plain turns a Python literal into what JSON has.
-func plain(literal any) any {
-	switch v := literal.(type) {
-	case catalogue.Dict:
-		if v == nil {
-			return nil
-		}
-		object := map[string]any{}
-		for _, entry := range v {
-			object[fmt.Sprint(entry.Key)] = plain(entry.Value)
-		}
-		return object
-	case catalogue.List:
-		return plainList(v)
-	case catalogue.Tuple:
-		return plainList(v)
-	}
-	return literal
-}
-
-func plainList(literals []any) []any {
-	list := make([]any, len(literals))
-	for i, literal := range literals {
-		list[i] = plain(literal)
-	}
-	return list
 }
 
 func moment(t time.Time) any {
