@@ -7,25 +7,28 @@ import (
 	"io"
 	"path"
 	"strings"
+
+	"github.com/barman-go/barman/sdk/codec"
 )
 
 // archive checks the files of a tar file: base.tar has those of the data
 // directory, pg_tblspc/16400/16400.tar those below that. Only errors of content
 // come back; damage is a problem of the object.
 func (r *run) archive(ctx context.Context, name, object string, content io.Reader) error {
-	in := &ending{r: content}
-	members := tar.NewReader(in)
+	in := codec.NewInput(content)
+	end := codec.NewTarEnd(in)
+	members := tar.NewReader(end)
 	for {
-		before := in.count
+		before := end.Count()
 		header, err := members.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			if in.zeros < endOfTar || in.count-before < endOfTar {
+			if end.Missing(before) {
 				r.damagedArchive(object, "was cut off between two members: it does not have its end")
 			}
 			return nil
-		case in.failed != nil:
-			return in.failed
+		case in.Err() != nil:
+			return in.Err()
 		case err != nil:
 			r.damagedArchive(object, "is damaged between two members: "+err.Error())
 			return nil
@@ -36,8 +39,8 @@ func (r *run) archive(ctx context.Context, name, object string, content io.Reade
 		f := found{path: memberPath(path.Dir(name), header.Name), size: header.Size}
 		err = r.checker.file(ctx, f, members)
 		switch {
-		case in.failed != nil:
-			return in.failed
+		case in.Err() != nil:
+			return in.Err()
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
@@ -56,34 +59,4 @@ func (r *run) damagedArchive(object, text string) {
 // compared.
 func memberPath(directory, name string) string {
 	return path.Join(directory, strings.TrimPrefix(name, "/"))
-}
-
-// endOfTar is the size of the two empty blocks that end an archive (POSIX pax,
-// "ustar Interchange Format"). The tar package takes one that was cut off between
-// two members for a whole one.
-const endOfTar = 2 * 512
-
-// ending looks at what passes by for the end of an archive.
-type ending struct {
-	r      io.Reader
-	count  int64 // bytes that came
-	zeros  int   // bytes of zero that came last
-	failed error // of r
-}
-
-func (e *ending) Read(p []byte) (int, error) {
-	n, err := e.r.Read(p)
-	zeros := 0
-	for zeros < min(n, endOfTar) && p[n-1-zeros] == 0 {
-		zeros++
-	}
-	if zeros == n {
-		zeros += e.zeros
-	}
-	e.zeros = zeros
-	e.count += int64(n)
-	if err != nil && !errors.Is(err, io.EOF) {
-		e.failed = err
-	}
-	return n, err
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/codec"
 )
 
 // unpackTar unpacks an archive beneath the directory of its name: base.tar into
@@ -44,13 +45,16 @@ func (s *Sink) unpackTar(ctx context.Context, o sdk.Object, r io.Reader) (sdk.Re
 var errCrewFailed = errors.New("writing failed")
 
 func (s *Sink) unpackMembers(prefix string, r io.Reader, crew *crew) error {
-	end := &endOfTar{r: r}
+	end := codec.NewTarEnd(r)
 	archive := tar.NewReader(end)
 	for {
-		before := end.count
+		before := end.Count()
 		header, err := archive.Next()
 		if err == io.EOF {
-			return end.check(before)
+			if end.Missing(before) {
+				return sdk.Errorf(sdk.Corrupt, "the archive was cut off between two members: it does not have its end")
+			}
+			return nil
 		}
 		if err != nil {
 			return damaged(err, "between two members")
@@ -59,41 +63,6 @@ func (s *Sink) unpackMembers(prefix string, r io.Reader, crew *crew) error {
 			return err
 		}
 	}
-}
-
-// endOfTar looks at what passes by for the two empty blocks that end an archive
-// (POSIX pax, "ustar Interchange Format"). The tar package takes an archive that
-// was cut off between two members, or that is empty, for a whole one.
-type endOfTar struct {
-	r     io.Reader
-	count int64 // bytes that came
-	zeros int   // bytes of zero that came last
-}
-
-// endOfTarSize is the size of the two blocks.
-const endOfTarSize = 2 * 512
-
-func (e *endOfTar) Read(p []byte) (int, error) {
-	n, err := e.r.Read(p)
-	zeros := 0
-	for zeros < min(n, endOfTarSize) && p[n-1-zeros] == 0 {
-		zeros++
-	}
-	if zeros == n {
-		zeros += e.zeros
-	}
-	e.zeros = zeros
-	e.count += int64(n)
-	return n, err
-}
-
-// check is called where the archive ended; before is where its last member's
-// content did.
-func (e *endOfTar) check(before int64) error {
-	if e.zeros < endOfTarSize || e.count-before < endOfTarSize {
-		return sdk.Errorf(sdk.Corrupt, "the archive was cut off between two members: it does not have its end")
-	}
-	return nil
 }
 
 // damaged tells a damaged archive from a failing source.
