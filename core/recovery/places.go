@@ -1,0 +1,128 @@
+package recovery
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/barman-go/barman/sdk"
+)
+
+// placeTablespaces decides where each tablespace goes.
+func (r *run) placeTablespaces() error {
+	left := map[string]string{}
+	for name, location := range r.request.Tablespaces {
+		left[name] = location
+	}
+	taken := []string{r.request.Destination}
+	if err := r.apart("destination", r.request.Destination, nil); err != nil {
+		return err
+	}
+	for _, t := range r.request.Backup.Tablespaces {
+		location := t.Location
+		if moved, ok := left[t.Name]; ok {
+			location = moved
+			delete(left, t.Name)
+		}
+		if !filepath.IsAbs(location) {
+			return sdk.Errorf(sdk.Invalid, "tablespace %s: %q is not an absolute path", t.Name, location)
+		}
+		location = resolved(location)
+		if err := r.apart("tablespace "+t.Name, location, taken); err != nil {
+			return err
+		}
+		taken = append(taken, location)
+		r.mounts[fmt.Sprintf("pg_tblspc/%d", t.OID)] = location
+		r.report.Tablespaces[t.Name] = location
+	}
+	for name := range left {
+		return sdk.Errorf(sdk.Invalid, "backup %s has no tablespace %q%s", r.request.Backup.ID, name, r.tablespaceNames())
+	}
+	return r.placeWAL(taken)
+}
+
+// apart refuses to write where the server's backups and WAL are, or where
+// something else of the recovery goes.
+func (r *run) apart(what, path string, taken []string) error {
+	layout := r.server.Catalogue.Layout()
+	for _, own := range []string{
+		layout.BackupDirectory, layout.BasebackupsDirectory, layout.WALsDirectory, layout.IncomingDirectory, layout.StreamingDirectory,
+	} {
+		if own = resolved(own); overlap(path, own) {
+			return sdk.Errorf(sdk.Invalid, "%s: %s overlaps %s, where barman keeps backups and WAL of this server", what, path, own)
+		}
+	}
+	for _, other := range taken {
+		if overlap(path, other) {
+			return sdk.Errorf(sdk.Invalid, "%s: %s and %s overlap", what, path, other)
+		}
+	}
+	return nil
+}
+
+func overlap(a, b string) bool { return within(a, b) || within(b, a) }
+
+// tablespaceNames tells which there are.
+func (r *run) tablespaceNames() string {
+	var names []string
+	for _, t := range r.request.Backup.Tablespaces {
+		names = append(names, t.Name)
+	}
+	if len(names) == 0 {
+		return ": it has none"
+	}
+	return ": it has " + strings.Join(names, ", ")
+}
+
+// placeWAL checks where WAL is to wait.
+func (r *run) placeWAL(taken []string) error {
+	if r.request.StagingWAL == "" {
+		return nil
+	}
+	if !filepath.IsAbs(r.request.StagingWAL) {
+		return sdk.Errorf(sdk.Invalid, "staging WAL directory %q: give an absolute path", r.request.StagingWAL)
+	}
+	directory := resolved(r.request.StagingWAL)
+	if err := r.apart("staging WAL directory", directory, taken); err != nil {
+		return err
+	}
+	r.request.StagingWAL = directory
+	return nil
+}
+
+// stagesElsewhere tells whether WAL waits outside of the data directory.
+func (r *run) stagesElsewhere() bool {
+	return r.request.StagingWAL != "" && r.request.GetWAL == nil && !r.request.Standby
+}
+
+// resolved is a path without symbolic links, as far as it exists: two names of
+// one directory must not be taken for two.
+func resolved(path string) string {
+	path = filepath.Clean(path)
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		return real
+	}
+	if parent := filepath.Dir(path); parent != path {
+		return filepath.Join(resolved(parent), filepath.Base(path))
+	}
+	return path
+}
+
+// within reports whether path is root or lies below it.
+func within(path, root string) bool {
+	return path == root || strings.HasPrefix(path, strings.TrimSuffix(root, "/")+"/")
+}
+
+// destinations are all directories that are written to, the data directory
+// first.
+func (r *run) destinations() []destination {
+	all := []destination{{path: r.request.Destination}}
+	for _, location := range r.mounts {
+		all = append(all, destination{path: location})
+	}
+	if r.stagesElsewhere() {
+		all = append(all, destination{path: r.request.StagingWAL, wal: true})
+	}
+	return all
+}
