@@ -65,6 +65,14 @@ type BackupRequest struct {
 	Layout BackupLayout
 	// Jobs is how many objects may be emitted at once.
 	Jobs int
+	// ArchiveSize splits the archives of LayoutTar: before a file with which one
+	// would hold more uncompressed bytes the source begins another, so that they
+	// can be restored side by side. No file is split. The first archives keep
+	// their names, the others are Prefix+"data/base_0001.tar", "base_0002.tar" and
+	// Prefix+"data/<oid>_0001.tar", up to four digits and more where four are not
+	// enough; each is an archive by itself. global/pg_control is in the last one
+	// of the data directory. 0 never splits.
+	ArchiveSize int64
 }
 
 // Tablespace is a tablespace outside the data directory.

@@ -24,7 +24,7 @@ type Operation struct{ request *proto.RunRequest }
 // Backup takes a base backup. Jobs are the lanes of the outputs.
 func Backup(r sdk.BackupRequest) Operation {
 	return Operation{&proto.RunRequest{Operation: &proto.RunRequest_Backup{
-		Backup: &proto.Backup{Prefix: r.Prefix, Label: r.Label, Layout: string(r.Layout)},
+		Backup: &proto.Backup{Prefix: r.Prefix, Label: r.Label, Layout: string(r.Layout), ArchiveSize: r.ArchiveSize},
 	}}}
 }
 

@@ -1033,6 +1033,7 @@ type Backup struct {
 	Prefix        string                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	Label         string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
 	Layout        string                 `protobuf:"bytes,3,opt,name=layout,proto3" json:"layout,omitempty"`
+	ArchiveSize   int64                  `protobuf:"varint,4,opt,name=archive_size,json=archiveSize,proto3" json:"archive_size,omitempty"` // split tar archives beyond so many bytes; 0 for never
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1086,6 +1087,13 @@ func (x *Backup) GetLayout() string {
 		return x.Layout
 	}
 	return ""
+}
+
+func (x *Backup) GetArchiveSize() int64 {
+	if x != nil {
+		return x.ArchiveSize
+	}
+	return 0
 }
 
 type Receive struct {
@@ -2255,11 +2263,12 @@ const file_proto_stage_proto_rawDesc = "" +
 	" \x03(\tR\x06inputs\x121\n" +
 	"\aoutputs\x18\v \x03(\v2\x17.barman.stage.v1.OutputR\aoutputs\x12\x17\n" +
 	"\ano_ring\x18\f \x01(\bR\x06noRingB\v\n" +
-	"\toperation\"N\n" +
+	"\toperation\"q\n" +
 	"\x06Backup\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x16\n" +
-	"\x06layout\x18\x03 \x01(\tR\x06layout\"l\n" +
+	"\x06layout\x18\x03 \x01(\tR\x06layout\x12!\n" +
+	"\farchive_size\x18\x04 \x01(\x03R\varchiveSize\"l\n" +
 	"\aReceive\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12!\n" +
 	"\fsegment_size\x18\x02 \x01(\x03R\vsegmentSize\x12 \n" +

@@ -164,6 +164,7 @@ func (p *operation) emit(ctx context.Context, run func(context.Context, *wire.Ou
 func (p *operation) backup(ctx context.Context, source sdk.BackupSource, request *proto.Backup, out *wire.Outlet) error {
 	result, err := source.Backup(ctx, sdk.BackupRequest{
 		Prefix: request.Prefix, Label: request.Label, Layout: sdk.BackupLayout(request.Layout), Jobs: len(p.request.Outputs[0].Lanes),
+		ArchiveSize: request.ArchiveSize,
 	}, emitter{out: out, meter: p.meter})
 	if err != nil {
 		return err
