@@ -48,6 +48,18 @@ func (e *Engine) OpenBackup(ctx context.Context, line Line) (*Backup, error) {
 // Close stops the plugins.
 func (b *Backup) Close() { stop(b.nodes) }
 
+// Buckets tells whether any, and whether all, of the sinks that take part store in
+// buckets: backups go there as archives.
+func (b *Backup) Buckets() (anyone, all bool) {
+	all = true
+	for _, n := range b.nodes[1+len(b.line.Transforms):] {
+		if n.absent == nil {
+			anyone, all = anyone || n.bucket, all && n.bucket
+		}
+	}
+	return anyone, anyone && all
+}
+
 // Run copies the server, once. When it returns nil, every object is durable in
 // every sink that was not lost, and every receipt was handed to observe. The
 // error names the stage that was the cause (see Failure); it is of kind

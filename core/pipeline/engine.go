@@ -46,6 +46,7 @@ type node struct {
 	Stage
 	plugin    *host.Stage
 	suffix    string
+	bucket    bool
 	operation host.Operation
 	lanes     host.Lanes
 	events    host.Events
@@ -108,7 +109,7 @@ func (e *Engine) start(ctx context.Context, server sdk.Server, n *node) error {
 	if len(diagnostics) > 0 {
 		return n.Settings.Diagnose(diagnostics)
 	}
-	n.suffix = suffix
+	n.suffix, n.bucket = suffix, described.Bucket
 	return nil
 }
 

@@ -21,6 +21,9 @@ func (e *Engine) OpenSink(ctx context.Context, server sdk.Server, sink Stage) (*
 	return &Sink{nodes[0]}, nil
 }
 
+// Bucket tells whether the sink's store is a bucket.
+func (s *Sink) Bucket() bool { return s.node.bucket }
+
 // List yields the objects whose names begin with prefix in ascending order of
 // their names. An error ends the list.
 func (s *Sink) List(ctx context.Context, prefix string) iter.Seq2[sdk.Object, error] {

@@ -68,6 +68,8 @@ type Description struct {
 	Schema                   schema.Schema
 	// Backup and ReceiveWAL tell what a source can do.
 	Backup, ReceiveWAL bool
+	// Bucket tells that a sink's store is a bucket, to which backups go as archives.
+	Bucket bool
 	// Protocol is the version of the control protocol.
 	Protocol int
 }
@@ -163,6 +165,7 @@ func (s *Stage) Describe(ctx context.Context) (Description, error) {
 	d := Description{
 		Kind: reply.Kind, Name: reply.Name, Version: reply.Version, Doc: reply.Doc, Protocol: wire.ProtocolVersion,
 		Backup: reply.Capabilities.GetBackup(), ReceiveWAL: reply.Capabilities.GetReceiveWal(),
+		Bucket: reply.Capabilities.GetBucket(),
 	}
 	if err := json.Unmarshal(reply.Schema, &d.Schema); err != nil {
 		return d, sdk.Errorf(sdk.Invalid, "plugin %s: the schema of its settings: %w", s.path, err)

@@ -149,6 +149,7 @@ type Capabilities struct {
 	Backup        bool                   `protobuf:"varint,1,opt,name=backup,proto3" json:"backup,omitempty"`                           // a source that takes base backups
 	ReceiveWal    bool                   `protobuf:"varint,2,opt,name=receive_wal,json=receiveWal,proto3" json:"receive_wal,omitempty"` // a source that receives WAL
 	Ring          bool                   `protobuf:"varint,3,opt,name=ring,proto3" json:"ring,omitempty"`                               // lanes may use shared memory
+	Bucket        bool                   `protobuf:"varint,4,opt,name=bucket,proto3" json:"bucket,omitempty"`                           // a sink whose store is a bucket: backups go to it as archives
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -200,6 +201,13 @@ func (x *Capabilities) GetReceiveWal() bool {
 func (x *Capabilities) GetRing() bool {
 	if x != nil {
 		return x.Ring
+	}
+	return false
+}
+
+func (x *Capabilities) GetBucket() bool {
+	if x != nil {
+		return x.Bucket
 	}
 	return false
 }
@@ -2195,12 +2203,13 @@ const file_proto_stage_proto_rawDesc = "" +
 	"\aversion\x18\x03 \x01(\tR\aversion\x12\x10\n" +
 	"\x03doc\x18\x04 \x01(\tR\x03doc\x12\x16\n" +
 	"\x06schema\x18\x05 \x01(\fR\x06schema\x12A\n" +
-	"\fcapabilities\x18\x06 \x01(\v2\x1d.barman.stage.v1.CapabilitiesR\fcapabilities\"[\n" +
+	"\fcapabilities\x18\x06 \x01(\v2\x1d.barman.stage.v1.CapabilitiesR\fcapabilities\"s\n" +
 	"\fCapabilities\x12\x16\n" +
 	"\x06backup\x18\x01 \x01(\bR\x06backup\x12\x1f\n" +
 	"\vreceive_wal\x18\x02 \x01(\bR\n" +
 	"receiveWal\x12\x12\n" +
-	"\x04ring\x18\x03 \x01(\bR\x04ring\"\x89\x02\n" +
+	"\x04ring\x18\x03 \x01(\bR\x04ring\x12\x16\n" +
+	"\x06bucket\x18\x04 \x01(\bR\x06bucket\"\x89\x02\n" +
 	"\x06Server\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x1a\n" +

@@ -58,6 +58,16 @@ func Sink[C any](info sdk.Info, open func(ctx context.Context, server sdk.Server
 	})
 }
 
+// Bucket serves a sink whose store is a bucket until the core lets go of it. To
+// such a sink backups go as archives, because a bucket is slow with many small
+// objects.
+func Bucket[C any](info sdk.Info, open func(ctx context.Context, server sdk.Server, config *C) (sdk.Sink, error)) {
+	run(info, "sink", &proto.Capabilities{Bucket: true}, func(ctx context.Context, server sdk.Server, config *C) (role, error) {
+		s, err := open(ctx, server, config)
+		return role{sink: s}, err
+	})
+}
+
 // Hook serves a hook until the core lets go of it.
 func Hook[C any](info sdk.Info, open func(ctx context.Context, server sdk.Server, config *C) (sdk.Hook, error)) {
 	run(info, "hook", &proto.Capabilities{}, func(ctx context.Context, server sdk.Server, config *C) (role, error) {
