@@ -5,24 +5,16 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/barman-go/barman/sdk"
 )
 
 // SQL runs one query on an ordinary connection, opened for it and closed
 // again: a few facts cannot be had through the replication protocol.
 func SQL(ctx context.Context, conninfo sdk.Secret, applicationName, query string) ([]Row, error) {
-	cfg, err := parse(conninfo, applicationName)
+	c, err := ConnectSQL(ctx, conninfo, applicationName)
 	if err != nil {
 		return nil, err
 	}
-	where := describe(cfg)
-	pg, err := pgconn.ConnectConfig(ctx, cfg)
-	if err != nil {
-		return nil, connectFailure(ctx, where, Peer{User: cfg.User}, err)
-	}
-	c := &Conn{pg: pg, where: where, peer: Peer{User: cfg.User}}
 	defer c.Close()
 	return c.Query(ctx, query)
 }

@@ -4,18 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
-// Conn is a connection that speaks the replication protocol. It is for one
-// goroutine at a time.
+// Conn is a connection that speaks the replication protocol, or an ordinary one
+// that answers SQL. It is for one goroutine at a time.
 type Conn struct {
 	pg    *pgconn.PgConn
 	where string
@@ -40,13 +42,43 @@ func Connect(ctx context.Context, conninfo sdk.Secret, applicationName string) (
 		return nil, connectFailure(ctx, where, Peer{User: cfg.User, Streaming: true}, err)
 	}
 	c := &Conn{pg: pg, where: where, peer: Peer{User: cfg.User, Streaming: true}}
-	if c.major, err = majorVersion(pg.ParameterStatus("server_version")); err != nil {
+	return c.supported()
+}
+
+// cancelTime is how long a server may take to cancel a statement when its
+// context ends, before the connection is given up.
+const cancelTime = 5 * time.Second
+
+// ConnectSQL opens an ordinary connection: Query runs SQL on it. When the
+// context of a query ends the server is told to cancel it, and the connection
+// can still be used.
+func ConnectSQL(ctx context.Context, conninfo sdk.Secret, applicationName string) (*Conn, error) {
+	cfg, err := parse(conninfo, applicationName)
+	if err != nil {
+		return nil, err
+	}
+	cfg.BuildContextWatcherHandler = func(pg *pgconn.PgConn) ctxwatch.Handler {
+		return &pgconn.CancelRequestContextWatcherHandler{Conn: pg, DeadlineDelay: cancelTime}
+	}
+	where := describe(cfg)
+	pg, err := pgconn.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return nil, connectFailure(ctx, where, Peer{User: cfg.User}, err)
+	}
+	c := &Conn{pg: pg, where: where, peer: Peer{User: cfg.User}}
+	return c.supported()
+}
+
+// supported returns the connection, or closes it when the server is too old.
+func (c *Conn) supported() (*Conn, error) {
+	var err error
+	if c.major, err = majorVersion(c.pg.ParameterStatus("server_version")); err != nil {
 		c.Close()
-		return nil, fmt.Errorf("%s: %w", where, err)
+		return nil, fmt.Errorf("%s: %w", c.where, err)
 	}
 	if c.major < 10 {
 		c.Close()
-		return nil, sdk.Errorf(sdk.Invalid, "%s: PostgreSQL %d is not supported; 10 or later is needed", where, c.major)
+		return nil, sdk.Errorf(sdk.Invalid, "%s: PostgreSQL %d is not supported; 10 or later is needed", c.where, c.major)
 	}
 	return c, nil
 }
@@ -74,6 +106,35 @@ func (c *Conn) Close() {
 	defer cancel()
 	// An error leaves nothing to do: the socket is closed in either case.
 	_ = c.pg.Close(ctx)
+}
+
+// Idle leaves the connection idle for a while. It returns at once, with the
+// reason, when the server ends the connection meanwhile or can be seen to be
+// gone; nil when the time is over, or ctx has ended.
+func (c *Conn) Idle(ctx context.Context, wait time.Duration) error {
+	if err := c.pg.Conn().SetReadDeadline(time.Now().Add(wait)); err != nil {
+		return c.explain(ctx, "idle", err)
+	}
+	awoken := make(chan struct{})
+	release := context.AfterFunc(ctx, func() {
+		defer close(awoken)
+		// An error means that the connection is closed, which ends the reading too.
+		_ = c.pg.Conn().SetReadDeadline(time.Now())
+	})
+	var err error
+	for err == nil { // notices and changed parameters may come at any time
+		_, err = c.pg.ReceiveMessage(context.Background())
+	}
+	if !release() {
+		<-awoken
+	}
+	if network := net.Error(nil); errors.As(err, &network) && network.Timeout() && !c.pg.IsClosed() {
+		err = c.pg.Conn().SetReadDeadline(time.Time{})
+	}
+	if err != nil {
+		return c.explain(context.WithoutCancel(ctx), "idle", err)
+	}
+	return nil
 }
 
 // Row is one row of an answer. A NULL is an empty text.
