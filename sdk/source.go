@@ -71,7 +71,8 @@ type BackupRequest struct {
 	// their names, the others are Prefix+"data/base_0001.tar", "base_0002.tar" and
 	// Prefix+"data/<oid>_0001.tar", up to four digits and more where four are not
 	// enough; each is an archive by itself. global/pg_control is in the last one
-	// of the data directory. 0 never splits.
+	// of the data directory. 0 never splits, and what the server itself compresses is
+	// not split either.
 	ArchiveSize int64
 }
 

@@ -53,6 +53,8 @@ type backupBlock struct {
 	RetryTimes int           `hcl:"retry_times,optional" default:"0" doc:"How many times a copy that failed is tried again."`
 	RetrySleep time.Duration `hcl:"retry_sleep,optional" default:"30s" doc:"How long to wait before a copy is tried again."`
 	Layout     string        `hcl:"layout,optional" doc:"Form in which a backup is stored: plain (every file by itself) or tar (one archive for each tablespace). Default: what suits the pipeline."`
+
+	ArchiveSize *schema.ByteSize `hcl:"archive_size,optional" doc:"Tar archives are split before a file with which they would be larger, uncompressed; no file is split, and 0 never splits. Default: 1GiB when all sinks are buckets, so that archives are restored side by side, otherwise 0."`
 }
 
 type walBlock struct {

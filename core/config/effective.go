@@ -180,6 +180,10 @@ func attributes(block any, places written) []*Node {
 			if field != 0 {
 				value = field.String()
 			}
+		case *schema.ByteSize:
+			if field != nil {
+				value = field.String()
+			}
 		case string:
 			if field != "" {
 				value = field

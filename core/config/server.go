@@ -113,6 +113,9 @@ type BackupPipeline struct {
 	RetrySleep time.Duration
 	// Layout is plain or tar; empty leaves it to the core.
 	Layout string
+	// ArchiveSize is the most bytes in a tar archive, 0 for any number; nil leaves
+	// it to the core.
+	ArchiveSize *int64
 }
 
 // WALPipeline is sources, transforms and sinks of WAL files.

@@ -213,8 +213,11 @@ func (l *loader) pipelines(read layer, b serverBlocks, where hcl.Range, ctx *hcl
 	if b.Backup.Layout != "" {
 		l.choice(read.backup.settings, "layout", b.Backup.Layout, layouts())
 	}
+	if b.Backup.ArchiveSize != nil && *b.Backup.ArchiveSize < 0 {
+		l.add(mistake(read.backup.settings.place("archive_size"), "Wrong value", `"archive_size" must be 0 or more.`))
+	}
 	backup := BackupPipeline{
-		Transforms: read.backup.transforms, Sinks: l.sinks(read.backup, where, ctx), Jobs: b.Backup.Jobs, Layout: b.Backup.Layout,
+		Transforms: read.backup.transforms, Sinks: l.sinks(read.backup, where, ctx), Jobs: b.Backup.Jobs, Layout: b.Backup.Layout, ArchiveSize: (*int64)(b.Backup.ArchiveSize),
 		RetryTimes: b.Backup.RetryTimes, RetrySleep: b.Backup.RetrySleep,
 		Source: absentStage(kindSource, "pgbasebackup", where, ctx),
 	}

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -110,6 +111,64 @@ func TestTarIsCompletedWhateverThePieces(t *testing.T) {
 			}
 			if string(tar.scanner.label) != "START WAL LOCATION: 0/2000028" {
 				t.Errorf("%s: label %q", name, tar.scanner.label)
+			}
+		}
+	}
+}
+
+func TestALongArchiveIsSplitBetweenMembers(t *testing.T) {
+	type file struct {
+		name string
+		size int
+	}
+	files := []file{{"backup_label", 40}, {"base/", 0}, {"a", 100}, {"b", 3000}, {"c", 20000}, {"empty", 0}, {"d", 512}, {"e", 513}, {"global/pg_control", 8192}}
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, f := range files {
+		header := &tar.Header{Name: f.name, Size: int64(f.size), Mode: 0o600, Format: tar.FormatUSTAR}
+		if err := w.WriteHeader(header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(bytes.Repeat([]byte(f.name[:1]), f.size)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name, pieces := range map[string]func(io.Reader) io.Reader{"large": func(r io.Reader) io.Reader { return r }, "small": iotest.OneByteReader} {
+		for _, limit := range []int64{1, 5 << 10, 10 << 10, 24 << 10, 1 << 20} {
+			var got []file
+			whole := &wholeTar{r: pieces(bytes.NewReader(out.Bytes())), terminated: true, scanner: tarScanner{limit: limit}}
+			archives := 0
+			for more := true; more; more = whole.another() {
+				content, err := io.ReadAll(pieces(whole))
+				if err != nil {
+					t.Fatal(err)
+				}
+				archives++
+				members := 0
+				archive := tar.NewReader(bytes.NewReader(content))
+				for header, err := archive.Next(); err != io.EOF; header, err = archive.Next() {
+					if err != nil {
+						t.Fatal(err)
+					}
+					read, err := io.ReadAll(archive)
+					if err != nil || !bytes.Equal(read, bytes.Repeat([]byte(header.Name[:1]), len(read))) {
+						t.Errorf("%s: %v", header.Name, err)
+					}
+					got = append(got, file{header.Name, len(read)})
+					members++
+				}
+				if int64(len(content)) > limit && members != 1 {
+					t.Errorf("an archive of %d bytes has %d members, the limit is %d", len(content), members, limit)
+				}
+			}
+			if !slices.Equal(got, files) {
+				t.Errorf("%s pieces, limit %d: %v", name, limit, got)
+			}
+			if whole.scanner.label == nil || limit == 1 && archives != len(files) || limit == 1<<20 && archives != 1 {
+				t.Errorf("%s pieces, limit %d: %d archives, label %q", name, limit, archives, whole.scanner.label)
 			}
 		}
 	}

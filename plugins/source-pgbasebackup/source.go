@@ -219,20 +219,25 @@ func (t *transfer) plainPrefix(found archive) string {
 }
 
 func (t *transfer) tar(ctx context.Context, found archive, in *archives) (label []byte, err error) {
-	name := "base.tar"
+	stem := "base"
 	if found.oid != 0 {
-		name = fmt.Sprintf("%d.tar", found.oid)
+		stem = fmt.Sprint(found.oid)
 	}
 	compression, _ := codecOf(t.command.codec)
-	object := sdk.Object{Name: t.request.Prefix + "data/" + name + compression.suffix, Kind: sdk.KindTar, Mode: 0o600, Size: sdk.SizeUnknown}
+	object := sdk.Object{Name: t.request.Prefix + "data/" + stem + ".tar" + compression.suffix, Kind: sdk.KindTar, Mode: 0o600, Size: sdk.SizeUnknown}
 	if t.command.codec != "" {
 		return nil, t.emit.Emit(ctx, object, in)
 	}
-	whole := &wholeTar{r: in, terminated: t.command.tagged}
-	if err := t.emit.Emit(ctx, object, whole); err != nil {
-		return nil, err
+	whole := &wholeTar{r: in, terminated: t.command.tagged, scanner: tarScanner{limit: t.request.ArchiveSize}}
+	for n := 1; ; n++ {
+		if err := t.emit.Emit(ctx, object, whole); err != nil {
+			return nil, err
+		}
+		if !whole.another() {
+			return whole.scanner.label, nil
+		}
+		object.Name = fmt.Sprintf("%sdata/%s_%04d.tar", t.request.Prefix, stem, n)
 	}
-	return whole.scanner.label, nil
 }
 
 // warnings keeps what the server complained of, because its final error on

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 
 	"github.com/barman-go/barman/sdk"
 )
@@ -12,6 +13,8 @@ const (
 	labelName = "backup_label"
 	// maxLabel is far beyond what a backup_label can have.
 	maxLabel = 64 << 10
+	// archiveEnd is how many bytes of zeros end an archive.
+	archiveEnd = 2 * blockSize
 )
 
 // tarScanner follows the structure of a tar archive that passes by block by
@@ -29,11 +32,15 @@ type tarScanner struct {
 	label []byte
 	want  int64 // bytes of backup_label still to come
 	zeros int   // empty blocks at the end
+
+	limit  int64 // of bytes in an archive, 0 for none
+	passed int64 // bytes that were kept of this archive
 }
 
 // write looks at the next piece, whole blocks unless it is the last, and moves
-// what is to be kept to its beginning.
-func (s *tarScanner) write(p []byte) (kept int, err error) {
+// what is to be kept to its beginning. What comes behind taken belongs to another
+// archive, because this one is full.
+func (s *tarScanner) write(p []byte) (kept, taken int, err error) {
 	for rest := p; len(rest) > 0; {
 		n := int64(len(rest))
 		if s.skip > 0 {
@@ -47,14 +54,18 @@ func (s *tarScanner) write(p []byte) (kept int, err error) {
 		} else {
 			if n < blockSize {
 				s.torn = true
-				return kept, nil
+				return kept, len(p), nil
 			}
 			n = blockSize
-			link, err := s.begin((*[blockSize]byte)(rest))
+			verdict, err := s.begin((*[blockSize]byte)(rest))
 			if err != nil {
-				return kept, err
+				return kept, len(p), err
 			}
-			if link {
+			if verdict == next {
+				s.passed = 0
+				return kept, len(p) - len(rest), nil
+			}
+			if verdict == drop {
 				rest = rest[n:]
 				continue
 			}
@@ -63,28 +74,42 @@ func (s *tarScanner) write(p []byte) (kept int, err error) {
 			copy(p[kept:], rest[:n])
 		}
 		kept += int(n)
+		s.passed += n
 		rest = rest[n:]
 	}
-	return kept, nil
+	return kept, len(p), nil
 }
 
-// begin takes a header, and tells whether it is the link of a tablespace.
-func (s *tarScanner) begin(header *[blockSize]byte) (link bool, err error) {
+// verdict is what becomes of a member.
+type verdict int
+
+const (
+	keep verdict = iota
+	drop         // it is the link of a tablespace
+	next         // it begins the next archive
+)
+
+// begin takes a header, unless it belongs to the next archive.
+func (s *tarScanner) begin(header *[blockSize]byte) (verdict, error) {
 	m, empty, err := parseHeader(header)
 	switch {
 	case err != nil:
-		return false, err
+		return drop, err
 	case empty:
 		s.zeros++
-		return false, nil
+		return keep, nil
 	case s.zeros > 0:
-		return false, fmt.Errorf("%w: %q follows the archive's end", errNotTar, m.name)
+		return drop, fmt.Errorf("%w: %q follows the archive's end", errNotTar, m.name)
+	case m.kind == typeSymlink && path.Dir(m.name) == "pg_tblspc":
+		return drop, nil
+	case s.limit > 0 && s.passed > 0 && s.passed+blockSize+m.padded()+archiveEnd > s.limit:
+		return next, nil
 	}
 	s.skip = m.padded()
 	if m.name == labelName && m.kind == typeFile && m.size <= maxLabel {
 		s.label, s.want = nil, m.size
 	}
-	return m.kind == typeSymlink && path.Dir(m.name) == "pg_tblspc", nil
+	return keep, nil
 }
 
 // finish tells how many zero bytes the archive lacks at its end: servers before
@@ -94,10 +119,11 @@ func (s *tarScanner) finish() (missing int, err error) {
 	if s.skip > 0 || s.torn {
 		return 0, io.ErrUnexpectedEOF
 	}
-	return max(0, 2-s.zeros) * blockSize, nil
+	return max(0, archiveEnd-s.zeros*blockSize), nil
 }
 
-// wholeTar passes an archive through a tarScanner and completes it.
+// wholeTar passes an archive through a tarScanner and completes it. A long one it
+// passes as several: Read ends with each of them, another goes to the next.
 type wholeTar struct {
 	r io.Reader
 	// terminated tells that the server ends its archives itself, so that one
@@ -106,9 +132,21 @@ type wholeTar struct {
 	scanner    tarScanner
 	block      [blockSize]byte
 	rest       []byte // of block, for a reader that takes less
+	held       []byte // was read, and belongs to the next archive
+	full       bool   // this archive has ended because there is to be another
 	ended      bool
 	missing    int
 	err        error
+}
+
+// another begins the archive that goes on where the one that was read to its end
+// was full; without one it returns false.
+func (t *wholeTar) another() bool {
+	if !t.full || t.err != nil {
+		return false
+	}
+	t.full, t.ended = false, false
+	return true
 }
 
 // Read implements io.Reader.
@@ -137,11 +175,26 @@ func (t *wholeTar) Read(p []byte) (int, error) {
 // read fills p, which is of whole blocks, and returns how much of it is to be
 // passed on; what else there is to tell it leaves in t.
 func (t *wholeTar) read(p []byte) int {
-	n, err := io.ReadFull(t.r, p)
-	kept, damage := t.scanner.write(p[:n])
+	n := copy(p, t.held)
+	t.held = t.held[n:]
+	var err error
+	if n < len(p) {
+		var more int
+		more, err = io.ReadFull(t.r, p[n:])
+		n += more
+	}
+	kept, taken, damage := t.scanner.write(p[:n])
 	if damage != nil {
 		t.err = sdk.Errorf(sdk.Corrupt, "the server's archive is damaged: %w", damage)
 		return 0
+	}
+	if taken < n {
+		t.held = slices.Concat(p[taken:n], t.held)
+		t.full, t.ended, t.missing = true, true, archiveEnd
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			t.err = err
+		}
+		return kept
 	}
 	if err != io.EOF && err != io.ErrUnexpectedEOF {
 		t.err = err

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,6 +40,9 @@ func BackupSourceChecks(p Plugin, c Config, list ...Option) []Check {
 			Check{"objects in layout " + string(layout), "Every object has a valid name below the prefix, in the place that its layout gives it, once; tar archives are whole.", func(t T) { s.backupObjects(t, layout) }},
 			Check{"result in layout " + string(layout), "The result says what the backup is: system, timeline, positions and times, label.", func(t T) { s.backupResult(t, layout) }},
 		)
+	}
+	if slices.Contains(s.layouts, sdk.LayoutTar) {
+		checks = append(checks, Check{"split archives", "Archives are split between members at the size that was asked for: each is whole and of a name of its own, every member is in one of them, and pg_control in the last one of the data directory.", s.backupSplit})
 	}
 	checks = append(checks,
 		Check{"receipts", "The core learns of every object that is durable, once.", s.backupReceipts},
@@ -73,10 +79,15 @@ type taken struct {
 // backup takes a backup and hands each object to take.
 func (s subject) backup(t T, session *session, lanes int, layout sdk.BackupLayout, take func(o sdk.Object, r io.Reader) error) (*taken, outcome) {
 	t.Helper()
+	return s.backupOf(t, session, lanes, backupRequest(layout), take)
+}
+
+func (s subject) backupOf(t T, session *session, lanes int, request sdk.BackupRequest, take func(o sdk.Object, r io.Reader) error) (*taken, outcome) {
+	t.Helper()
 	got := &taken{}
 	o := s.run(t, line{
 		lanes: lanes, patience: 10 * time.Minute, take: taking(false, take),
-		steps: []*step{{session: session, operation: host.Backup(backupRequest(layout)), events: host.Events{
+		steps: []*step{{session: session, operation: host.Backup(request), events: host.Events{
 			Progress: func(objects, bytes, expected int64) {
 				got.objects, got.bytes, got.expected = objects, bytes, expected
 				got.signs++
@@ -147,10 +158,13 @@ func (s subject) backupObjects(t T, layout sdk.BackupLayout) {
 	}
 }
 
-func wholeTar(r io.Reader) error {
+func wholeTar(r io.Reader) error { return membersOf(r, func(*tar.Header) {}) }
+
+// membersOf tells of every member of an archive, which has some.
+func membersOf(r io.Reader, member func(*tar.Header)) error {
 	archive := tar.NewReader(r)
 	for n := 0; ; n++ {
-		_, err := archive.Next()
+		header, err := archive.Next()
 		switch {
 		case errors.Is(err, io.EOF) && n == 0:
 			return errors.New("it is empty")
@@ -159,10 +173,100 @@ func wholeTar(r io.Reader) error {
 		case err != nil:
 			return err
 		}
+		member(header)
 		if _, err := io.Copy(io.Discard, archive); err != nil {
 			return err
 		}
 	}
+}
+
+// archivePart is the name of an archive in a series, below the prefix and data/.
+var archivePart = regexp.MustCompile(`^(base|[1-9][0-9]*)(_[0-9]{4,})?\.tar$`)
+
+// backupSplit asks for archives of a size that the server's data exceeds many
+// times.
+func (s subject) backupSplit(t T) {
+	const size = 1 << 20
+	request := backupRequest(sdk.LayoutTar)
+	request.ArchiveSize = size
+	var mu sync.Mutex
+	parts := map[string]int{}      // of each series
+	found := map[string]string{}   // which archive has a member of a series
+	names := map[string]struct{}{} // of archives
+	_, o := s.backupOf(t, s.open(t), 3, request, func(o sdk.Object, r io.Reader) error {
+		part := archivePart.FindStringSubmatch(strings.TrimPrefix(o.Name, backupPrefix+"data/"))
+		if o.Kind != sdk.KindTar {
+			return discard(o, r)
+		}
+		if part == nil {
+			t.Errorf("%q is no name of an archive", o.Name)
+			return discard(o, r)
+		}
+		counted := &counter{r: r}
+		files := 0
+		err := membersOf(counted, func(h *tar.Header) {
+			if h.Typeflag != tar.TypeReg {
+				return
+			}
+			files++
+			mu.Lock()
+			defer mu.Unlock()
+			key := part[1] + " " + path.Clean(h.Name)
+			if other, twice := found[key]; twice {
+				t.Errorf("%s is in %s and in %s", h.Name, other, o.Name)
+			}
+			found[key] = part[0]
+		})
+		if err != nil {
+			t.Errorf("%q is no whole tar archive: %v", o.Name, err)
+		}
+		if err := discard(o, counted); err != nil {
+			return err
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if counted.n > size && files > 1 {
+			t.Errorf("%q has %d files and %d bytes, %d were asked for", o.Name, files, counted.n, size)
+		}
+		parts[part[1]]++
+		names[part[0]] = struct{}{}
+		return nil
+	})
+	if err := o.err(); err != nil {
+		t.Fatalf("backup: %v", err)
+	}
+	if parts["base"] < 2 {
+		t.Errorf("the data directory is in %d archives", parts["base"])
+	}
+	for stem, n := range parts {
+		for i := range n {
+			if _, ok := names[partName(stem, i)]; !ok {
+				t.Errorf("%s is missing among %d archives", partName(stem, i), n)
+			}
+		}
+	}
+	if last := partName("base", parts["base"]-1); found["base global/pg_control"] != last {
+		t.Errorf("pg_control is in %q, the last archive is %s", found["base global/pg_control"], last)
+	}
+}
+
+func partName(stem string, i int) string {
+	if i == 0 {
+		return stem + ".tar"
+	}
+	return fmt.Sprintf("%s_%04d.tar", stem, i)
+}
+
+// counter counts what is read.
+type counter struct {
+	r io.Reader
+	n int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
 }
 
 func (s subject) backupResult(t T, layout sdk.BackupLayout) {

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +27,7 @@ func (b BaseBackup) Backup(ctx context.Context, req sdk.BackupRequest, emit sdk.
 		return sdk.BackupResult{}, sdk.Errorf(sdk.Unavailable, "server %s does not answer", b.Server.Name)
 	}
 	begun := time.Now()
-	files, err := Files(req.Layout)
+	files, err := Files(req.Layout, req.ArchiveSize)
 	if err != nil {
 		return sdk.BackupResult{}, err
 	}
@@ -59,8 +61,8 @@ func Result(begun time.Time) sdk.BackupResult {
 	}
 }
 
-// Files are its files by their names.
-func Files(layout sdk.BackupLayout) (map[string][]byte, error) {
+// Files are its files by their names, archives of at most a size unless it is 0.
+func Files(layout sdk.BackupLayout, archiveSize int64) (map[string][]byte, error) {
 	files := map[string][]byte{
 		"data/PG_VERSION": []byte("15\n"), "data/backup_label": []byte("START WAL LOCATION: 0/2000028\n"), "data/global/pg_control": make([]byte, 8192),
 	}
@@ -70,9 +72,27 @@ func Files(layout sdk.BackupLayout) (map[string][]byte, error) {
 	if layout != sdk.LayoutTar {
 		return files, nil
 	}
+	archives := map[string][]byte{}
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
-	for name, content := range files {
+	end := func() error {
+		name := "data/base.tar"
+		if n := len(archives); n > 0 {
+			name = fmt.Sprintf("data/base_%04d.tar", n)
+		}
+		err := w.Close()
+		archives[name] = bytes.Clone(b.Bytes())
+		b.Reset()
+		w = tar.NewWriter(&b)
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) { // data/global/pg_control comes last
+		content := files[name]
+		if archiveSize > 0 && b.Len() > 0 && int64(b.Len()+len(content)+4*512) > archiveSize {
+			if err := end(); err != nil {
+				return nil, err
+			}
+		}
 		h := &tar.Header{Name: strings.TrimPrefix(name, "data/"), Mode: 0o600, Size: int64(len(content))}
 		if err := w.WriteHeader(h); err != nil {
 			return nil, err
@@ -81,8 +101,5 @@ func Files(layout sdk.BackupLayout) (map[string][]byte, error) {
 			return nil, err
 		}
 	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	return map[string][]byte{"data/base.tar": b.Bytes()}, nil
+	return archives, end()
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/barman-go/barman/sdk/sdktest/testdata/broken/backup-cuts-archives"
 	"github.com/barman-go/barman/sdk/sdktest/testdata/broken/backup-ignores-cancellation"
+	"github.com/barman-go/barman/sdk/sdktest/testdata/broken/backup-never-splits"
 	"github.com/barman-go/barman/sdk/sdktest/testdata/broken/backup-swallows-errors"
 	"github.com/barman-go/barman/sdk/sdktest/testdata/broken/hook-ignores-cancellation"
 	"github.com/barman-go/barman/sdk/sdktest/testdata/broken/hook-never-vetoes"
@@ -47,6 +48,7 @@ import (
 var plugins = map[string]func(){
 	"backup-cuts-archives":           backupcutsarchives.Serve,
 	"backup-ignores-cancellation":    backupignorescancellation.Serve,
+	"backup-never-splits":            backupneversplits.Serve,
 	"backup-swallows-errors":         backupswallowserrors.Serve,
 	"hook-ignores-cancellation":      hookignorescancellation.Serve,
 	"hook-never-vetoes":              hooknevervetoes.Serve,
