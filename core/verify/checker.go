@@ -13,8 +13,8 @@ import (
 	"sync/atomic"
 
 	"github.com/barman-go/barman/core/catalogue"
-	"github.com/barman-go/barman/core/manifest"
 	"github.com/barman-go/barman/core/stored"
+	"github.com/barman-go/barman/sdk/manifest"
 )
 
 // checker holds what is found of a backup against what is expected. Its methods

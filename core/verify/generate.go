@@ -19,11 +19,11 @@ import (
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/durable"
-	"github.com/barman-go/barman/core/manifest"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/core/stored"
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/manifest"
 )
 
 // Generated tells of a manifest that was made.

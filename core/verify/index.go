@@ -6,7 +6,7 @@ import (
 	"slices"
 	"sync/atomic"
 
-	"github.com/barman-go/barman/core/manifest"
+	"github.com/barman-go/barman/sdk/manifest"
 )
 
 // index remembers what is expected of many names: hashes of the name and the

@@ -9,10 +9,10 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/barman-go/barman/core/manifest"
 	"github.com/barman-go/barman/core/stored"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/host"
+	"github.com/barman-go/barman/sdk/manifest"
 )
 
 // damagedManifest is the error of a manifest that cannot be relied on.

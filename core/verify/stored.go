@@ -7,9 +7,9 @@ import (
 	"io"
 	"strings"
 
-	"github.com/barman-go/barman/core/manifest"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/host"
+	"github.com/barman-go/barman/sdk/manifest"
 )
 
 // readStored reads a backup through the pipeline: decoded, as it would be

@@ -13,11 +13,11 @@ import (
 	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
-	"github.com/barman-go/barman/core/manifest"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/core/stored"
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/manifest"
 )
 
 // Request is what to verify.

@@ -9,10 +9,10 @@ import (
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/fetch"
-	"github.com/barman-go/barman/core/manifest"
 	"github.com/barman-go/barman/core/stored"
 	corewal "github.com/barman-go/barman/core/wal"
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/manifest"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
