@@ -38,8 +38,12 @@ func WALObject(name wal.Name) string {
 }
 
 // HasWAL reports whether the archive has a file. An empty one counts as
-// missing: no WAL file is empty, compressed or not.
+// missing: no WAL file is empty, compressed or not. Of an archive elsewhere the
+// index tells.
 func (s *Server) HasWAL(name wal.Name) (bool, error) {
+	if s.layout.WALElsewhere {
+		return s.indexed.has(s, name)
+	}
 	info, err := os.Lstat(s.WALPath(name))
 	if err != nil {
 		if found, existsErr := exists(s.WALPath(name)); existsErr == nil && !found {
@@ -87,13 +91,17 @@ func (s *Server) MissingSegments(b *Backup) iter.Seq2[wal.Name, error] {
 // WALFiles yields the files of the archive in ascending order of directory and
 // name, as they are on disk: history files, segments, partial segments and
 // backup history files. Whatever else lies there is passed over. An error ends
-// the listing. One directory at a time is held in memory.
+// the listing. One directory at a time is held in memory. Of an archive elsewhere
+// it yields what the index lists; then all names are.
 func (s *Server) WALFiles() iter.Seq2[WALFile, error] {
 	return s.walFilesFrom("")
 }
 
 // walFilesFrom skips the directories that sort before first.
 func (s *Server) walFilesFrom(first string) iter.Seq2[WALFile, error] {
+	if s.layout.WALElsewhere {
+		return s.recordedFiles(first)
+	}
 	return func(yield func(WALFile, error) bool) {
 		for entry, err := range s.walEntries(first) {
 			if err != nil {
@@ -190,6 +198,10 @@ func isHashDir(name string) bool {
 // NewestPerTimeline returns the last complete segment of each timeline that
 // the archive has. Cost: the listing of one directory for each timeline, as a rule.
 func (s *Server) NewestPerTimeline() (map[wal.Timeline]wal.Name, error) {
+	if s.layout.WALElsewhere {
+		newest, _, err := s.newestRecorded()
+		return newest, err
+	}
 	dirs, err := readNames(s.layout.WALsDirectory)
 	if err != nil {
 		return nil, s.wrap(err)
@@ -231,6 +243,10 @@ func (s *Server) NewestPerTimeline() (map[wal.Timeline]wal.Name, error) {
 // LatestTimeline returns the highest timeline the archive knows of, by its
 // history files and segments; zero if it is empty.
 func (s *Server) LatestTimeline() (wal.Timeline, error) {
+	if s.layout.WALElsewhere {
+		_, latest, err := s.newestRecorded()
+		return latest, err
+	}
 	names, err := readNames(s.layout.WALsDirectory)
 	if err != nil {
 		return 0, s.wrap(err)

@@ -84,9 +84,6 @@ type ContinuityOptions struct {
 	// Timelines are the histories of the archive. Those of files that wait to be
 	// archived are added.
 	Timelines Timelines
-	// Indexed takes xlog.db for the archive, of a server whose WAL is stored
-	// elsewhere.
-	Indexed bool
 }
 
 // Continuity looks for segments that are missing between the begin of each
@@ -128,7 +125,7 @@ func (l *lookup) gather(s *Server, options ContinuityOptions, c *Continuity) (er
 	if c.Incoming, err = l.waiting(s.layout.IncomingDirectory); err != nil {
 		return s.wrap(err)
 	}
-	if options.Indexed {
+	if s.layout.WALElsewhere {
 		c.Archived, err = l.recorded(s)
 	} else {
 		c.Archived, err = l.archived(s.layout.WALsDirectory)

@@ -321,7 +321,8 @@ func TestAnArchiveElsewhereIsJudgedByItsIndex(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	c, err := s.Continuity(ContinuityOptions{Indexed: true})
+	s.layout.WALElsewhere = true
+	c, err := s.Continuity(ContinuityOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

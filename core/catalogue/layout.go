@@ -31,6 +31,9 @@ type Layout struct {
 	ErrorsDirectory string
 	// LockDirectory holds the lock files of all servers.
 	LockDirectory string
+	// WALElsewhere tells that the WAL archive is in a store elsewhere than in
+	// WALsDirectory: its index is all that this machine knows of it.
+	WALElsewhere bool
 	// CustomMagic is how WAL files begin that a command of the user's compressed;
 	// empty if that is not known.
 	CustomMagic []byte
@@ -64,7 +67,8 @@ func (l Layout) directories() []string {
 // Server is one server's catalogue. Its methods may be called from several
 // goroutines, and several processes may use one catalogue.
 type Server struct {
-	layout Layout
+	layout  Layout
+	indexed indexed
 }
 
 // Open checks the layout and touches no file: a server without directories is

@@ -26,6 +26,10 @@ const (
 	LockArchiveWAL = "archive-wal"
 	LockReceiveWAL = "receive-wal"
 	LockXlogDB     = "xlogdb"
+	// LockSinks is held by whoever tells sinks what the catalogue says of backups, and
+	// LockSyncSink by whoever brings them up to date; Barman in Python has neither.
+	LockSinks    = "sinks"
+	LockSyncSink = "sync-sink"
 )
 
 // Lock is held until Release, or until its process ends.

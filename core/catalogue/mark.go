@@ -40,6 +40,9 @@ func (s *Server) missesArchive() error {
 			return nil
 		}
 	}
+	if s.layout.WALElsewhere {
+		return s.missesIndex()
+	}
 	why := ""
 	switch marked, err := exists(s.markPath()); {
 	case err != nil:
@@ -55,6 +58,20 @@ func (s *Server) missesArchive() error {
 	}
 	return sdk.Errorf(sdk.Unavailable, "the WAL archive %s is empty, though %s: mount its file system. If the archive is lost for good, "+
 		"barman rebuild-xlogdb %s begins a new one", s.layout.WALsDirectory, why, s.layout.Name)
+}
+
+// missesIndex is missesArchive for an archive elsewhere, of which only the index
+// tells what it holds.
+func (s *Server) missesIndex() error {
+	marked, err := exists(s.markPath())
+	if err != nil {
+		return err
+	}
+	done, err := s.anyDone()
+	if err != nil || !marked && done == "" {
+		return err
+	}
+	return sdk.Errorf(sdk.Unavailable, "the index of the WAL archive is missing: barman rebuild-xlogdb %s writes it anew from what is stored", s.layout.Name)
 }
 
 // anyDone returns a backup whose WAL was archived; empty for none.

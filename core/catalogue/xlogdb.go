@@ -31,7 +31,8 @@ func (s *Server) xlogDB() (path string, columns int, err error) {
 // WALRecords yields the lines of xlog.db in the order of the file, which is
 // that of archiving; one name may come twice. A damaged line is an error of
 // kind Corrupt with file and line, after which the next line follows. Where
-// there is no xlog.db, the records are derived from the files of the archive.
+// there is no xlog.db, the records are derived from the files of the archive, if
+// that is on this machine.
 //
 // It takes no lock: an append is one write, and a line that is being written
 // is not yielded.
@@ -80,7 +81,9 @@ func (s *Server) recordsFrom(position func(*os.File, fs.FileInfo) error) iter.Se
 		}
 		f, info, err := openRegular(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			s.fileRecords()(yield)
+			if !s.layout.WALElsewhere {
+				s.fileRecords()(yield)
+			}
 			return
 		}
 		if err != nil {

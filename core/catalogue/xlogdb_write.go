@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -183,6 +184,39 @@ func (s *Server) Rebuild(ctx context.Context, tell func(files int)) (report Rebu
 	return report, s.wrapped(s.mark())
 }
 
+// RebuildFrom is Rebuild for an archive elsewhere, with the records of what is
+// stored there, in any order. An error among them leaves the index as it was.
+func (s *Server) RebuildFrom(ctx context.Context, stored iter.Seq2[WALRecord, error]) (report RebuildReport, err error) {
+	lock, err := s.LockWait(ctx, LockXlogDB)
+	if err != nil {
+		return RebuildReport{}, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	path, columns, err := s.xlogDB()
+	if err != nil {
+		return RebuildReport{}, err
+	}
+	report, err = s.replaceIndex(path, func(out *bufio.Writer) (RebuildReport, error) {
+		var report RebuildReport
+		for record, err := range stored {
+			if err = errors.Join(err, ctx.Err()); err != nil {
+				return report, err
+			}
+			if !report.count(WALFile{Name: record.Name, Path: record.Name.String()}) {
+				continue
+			}
+			if err := writeRecord(out, record, columns); err != nil {
+				return report, err
+			}
+		}
+		return report, nil
+	})
+	if err != nil {
+		return RebuildReport{}, err
+	}
+	return report, s.wrapped(s.mark())
+}
+
 func (s *Server) derivable(path string) error {
 	for _, err := range s.WALFiles() {
 		return err
@@ -244,6 +278,14 @@ func (s *Server) rebuildWith(ctx context.Context, path string, columns int, reco
 }
 
 func (s *Server) rebuild(ctx context.Context, path string, columns int, last []WALRecord, tell func(int)) (RebuildReport, error) {
+	return s.replaceIndex(path, func(out *bufio.Writer) (RebuildReport, error) {
+		return s.writeRecords(ctx, out, columns, last, tell)
+	})
+}
+
+// replaceIndex puts what write writes in the place of the index, or leaves that as
+// it is.
+func (s *Server) replaceIndex(path string, write func(*bufio.Writer) (RebuildReport, error)) (RebuildReport, error) {
 	failed := func(err error) (RebuildReport, error) {
 		return RebuildReport{}, s.errorf(kindOf(err), "rebuild %s: %w", path, err)
 	}
@@ -255,7 +297,7 @@ func (s *Server) rebuild(ctx context.Context, path string, columns int, last []W
 		return failed(err)
 	}
 	out := bufio.NewWriterSize(f, 64<<10)
-	report, err := s.writeRecords(ctx, out, columns, last, tell)
+	report, err := write(out)
 	if err == nil {
 		err = out.Flush()
 	}

@@ -67,7 +67,7 @@ func overtaken(s *server.Server, r Report) bool {
 
 func look(ctx context.Context, s *server.Server) (Report, error) {
 	timelines, unread := Timelines(ctx, s)
-	found, err := s.Catalogue.Continuity(catalogue.ContinuityOptions{Timelines: timelines, Indexed: s.WALStoredElsewhere()})
+	found, err := s.Catalogue.Continuity(catalogue.ContinuityOptions{Timelines: timelines})
 	return Report{Continuity: found, Unread: unread}, err
 }
 

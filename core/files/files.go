@@ -11,7 +11,6 @@ import (
 	"slices"
 
 	"github.com/barman-go/barman/core/catalogue"
-	"github.com/barman-go/barman/core/config"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
@@ -168,12 +167,11 @@ func denied(err error) error {
 // elsewhere lists what the first sink stores of the backup, unless that is what
 // was listed.
 func (l *listing) elsewhere() error {
-	first := l.server.Config.Backup.Sinks[0]
-	if first.Name == localSink && !first.Has("path") {
+	first := l.server.BackupSinks()[0]
+	if first.Home {
 		return nil
 	}
-	line := l.server.BackupLine()
-	sink, err := l.server.Engine.OpenSink(l.ctx, line.Server, line.Sinks[0])
+	sink, err := l.server.Engine.OpenSink(l.ctx, l.server.ForStages(), first.Stage)
 	if err != nil {
 		return err
 	}
@@ -185,23 +183,11 @@ func (l *listing) elsewhere() error {
 		if object.Kind == sdk.KindDirectory && !l.request.EmptyDirectories {
 			continue
 		}
-		if err := l.add(stored(first, object.Name)); err != nil {
+		if err := l.add(first.Path(object.Name)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// localSink is the sink that stores in a directory of this machine: that of the
-// server, unless it has a path.
-const localSink = "posix"
-
-// stored is where a sink has an object.
-func stored(sink config.Stage, object string) string {
-	if path := sink.Text("path"); sink.Name == localSink && path != "" {
-		return filepath.Join(path, object)
-	}
-	return object
 }
 
 // required lists the WAL from the backup's begin to its end, by the names: it
@@ -264,7 +250,7 @@ func (l *listing) archived() error {
 
 func (l *listing) wal(name wal.Name) error {
 	if l.server.WALStoredElsewhere() {
-		return l.add(stored(l.server.Config.WAL.Sinks[0], catalogue.WALObject(name)))
+		return l.add(l.server.WALSinks()[0].Path(catalogue.WALObject(name)))
 	}
 	return l.add(l.server.Catalogue.WALPath(name))
 }

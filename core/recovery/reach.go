@@ -42,7 +42,7 @@ func survey(ctx context.Context, s *server.Server, size wal.SegmentSize) (survey
 	var timelines catalogue.Timelines
 	timelines, a.unread = continuity.Timelines(ctx, s)
 	var err error
-	a.routes, err = s.Catalogue.Routes(size, catalogue.ContinuityOptions{Timelines: timelines, Indexed: s.WALStoredElsewhere()})
+	a.routes, err = s.Catalogue.Routes(size, catalogue.ContinuityOptions{Timelines: timelines})
 	return a, err
 }
 

@@ -38,15 +38,18 @@ type Server struct {
 
 // Open prepares a server; it touches no file and starts nothing.
 func Open(loaded *config.Config, s *config.Server, engine *pipeline.Engine, logger hclog.Logger) (*Server, error) {
+	opened := &Server{Config: s, Engine: engine, Logger: logger.Named(s.Name), loaded: loaded}
 	c, err := catalogue.Open(catalogue.Layout{
 		Name: s.Name, BackupDirectory: s.Directories.Backup, BasebackupsDirectory: s.Directories.Basebackups,
 		WALsDirectory: s.Directories.WALs, XlogDBDirectory: s.Directories.XlogDB, IncomingDirectory: s.Directories.IncomingWALs, StreamingDirectory: s.Directories.StreamingWALs,
 		ErrorsDirectory: s.Directories.Errors, LockDirectory: loaded.Global.LockDirectory, CustomMagic: customMagic(s.WAL.Transforms),
+		WALElsewhere: len(s.WAL.Sinks) > 0 && opened.WALStoredElsewhere(),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Config: s, Catalogue: c, Engine: engine, Logger: logger.Named(s.Name), loaded: loaded}, nil
+	opened.Catalogue = c
+	return opened, nil
 }
 
 // WALReadable tells whether what the WAL pipeline stores can be read without it:
@@ -124,14 +127,14 @@ func (s *Server) ForWALSource() sdk.Server {
 func (s *Server) BackupLine() pipeline.Line {
 	return pipeline.Line{
 		Server: s.ForStages(), Source: s.Stage(s.Config.Backup.Source), Transforms: s.stages(s.Config.Backup.Transforms),
-		Sinks: s.stages(s.Config.Backup.Sinks), Lanes: s.Config.Backup.Jobs,
+		Sinks: stagesOf(s.BackupSinks()), Lanes: s.Config.Backup.Jobs,
 	}
 }
 
 // WALLine is the pipeline of WAL files, without a source: the core feeds it.
 func (s *Server) WALLine() pipeline.Line {
 	return pipeline.Line{
-		Server: s.ForStages(), Transforms: s.stages(s.Config.WAL.Transforms), Sinks: s.stages(s.Config.WAL.Sinks), Lanes: 1,
+		Server: s.ForStages(), Transforms: s.stages(s.Config.WAL.Transforms), Sinks: stagesOf(s.WALSinks()), Lanes: 1,
 	}
 }
 

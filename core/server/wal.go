@@ -60,16 +60,3 @@ func (s *Server) WALSource(ctx context.Context) (WALSource, error) {
 func (s *Server) ConnectReplication(ctx context.Context, source WALSource) (*postgres.Replication, error) {
 	return postgres.ConnectReplication(ctx, source.Conninfo.Reveal(), "barman")
 }
-
-// localSink is the sink that stores where the catalogue looks.
-const localSink = "posix"
-
-// WALStoredElsewhere tells whether the sink that WAL is read from, the first,
-// stores elsewhere than where the catalogue looks for the archive. Then only
-// xlog.db tells what is archived.
-func (s *Server) WALStoredElsewhere() bool { return storedElsewhere(s.Config.WAL.Sinks[0]) }
-
-// BackupsStoredElsewhere is WALStoredElsewhere for the data of base backups.
-func (s *Server) BackupsStoredElsewhere() bool { return storedElsewhere(s.Config.Backup.Sinks[0]) }
-
-func storedElsewhere(first config.Stage) bool { return first.Name != localSink || first.Has("path") }
