@@ -41,11 +41,16 @@ type Failed struct {
 	Code int
 	// Host is where it ran.
 	Host string
+	// said is what it wrote to standard error, where somebody listened.
+	said string
 }
 
 // Error tells the exit code. What the command had to say is on its standard
 // error.
 func (f *Failed) Error() string {
+	if f.said != "" {
+		return fmt.Sprintf("%s: %s (exit code %d)", f.Host, f.said, f.Code)
+	}
 	const notExecutable, notFound = 126, 127
 	switch f.Code {
 	case notExecutable, notFound:
