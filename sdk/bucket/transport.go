@@ -3,8 +3,12 @@ package bucket
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -100,4 +104,32 @@ func (w *watched) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	return w.Conn.Write(p)
+}
+
+// Network classifies what ended a request before its answer was complete, for
+// stores: Unavailable, so that it is tried again, unless ctx was cancelled or
+// trying again cannot help. The URL of the request stays out of it: there may be a
+// token in it.
+func Network(err error) error {
+	var request *url.Error
+	for errors.As(err, &request) {
+		err = request.Err
+	}
+	var certificate *tls.CertificateVerificationError
+	var host *net.DNSError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.As(err, &certificate):
+		return sdk.Errorf(sdk.Invalid, "the store's certificate is not trusted: %w: name a file with the certificate of its authority in SSL_CERT_FILE", certificate)
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return sdk.Errorf(sdk.Invalid, "the store does not speak TLS: %w: check whether its URL begins with http or https", err)
+	case errors.As(err, &host) && host.IsNotFound:
+		return sdk.Errorf(sdk.Unavailable, "there is no host %s: check its name, and the name server", host.Name)
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return sdk.Errorf(sdk.Unavailable, "the store closed the connection in the middle of an answer")
+	case os.IsTimeout(err), errors.Is(err, context.DeadlineExceeded):
+		return sdk.Errorf(sdk.Unavailable, "the store was silent for too long: %w", err)
+	}
+	return sdk.Errorf(sdk.Unavailable, "the store cannot be reached: %w", err)
 }

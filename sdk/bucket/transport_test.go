@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"context"
 	"encoding/pem"
 	"io"
 	"net/http"
@@ -91,4 +92,32 @@ func TestTheCertificatesOfPythonProgramsAreTrusted(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer.Body.Close()
+}
+
+func TestAnErrorOfTheNetworkDoesNotShowTheURL(t *testing.T) {
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.WriteString(w, "half")
+	}))
+	defer plain.Close()
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	for url, kind := range map[string]sdk.ErrorKind{
+		plain.URL:                                sdk.Unavailable,
+		closed.URL:                               sdk.Unavailable,
+		"http://nowhere.invalid":                 sdk.Unavailable,
+		strings.Replace(plain.URL, "p", "ps", 1): sdk.Invalid,
+	} {
+		answer, err := http.Get(url + "/?sig=secret")
+		if err == nil {
+			_, err = io.ReadAll(answer.Body)
+			answer.Body.Close()
+		}
+		if err = Network(err); sdk.KindOf(err) != kind || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %s: %v", url, sdk.KindOf(err), err)
+		}
+	}
+	if err := Network(context.Canceled); sdk.KindOf(err) != sdk.Cancelled {
+		t.Errorf("cancelled: %v", err)
+	}
 }
