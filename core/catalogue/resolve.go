@@ -2,7 +2,6 @@ package catalogue
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/barman-go/barman/sdk"
@@ -17,16 +16,30 @@ func (s *Server) Resolve(reference string) (*Backup, error) {
 	if id := BackupID(reference); id.Valid() {
 		return s.Get(id)
 	}
-	match, last, err := s.matcher(reference)
+	var entries []Entry
+	for entry, err := range s.Entries() {
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry)
+	}
+	b, err := Meant(reference, entries)
+	if err != nil {
+		return nil, s.wrap(err)
+	}
+	return b, nil
+}
+
+// Meant is Resolve among entries in ascending order of their IDs, for all
+// references but IDs.
+func Meant(reference string, entries []Entry) (*Backup, error) {
+	match, last, err := matcher(reference)
 	if err != nil {
 		return nil, err
 	}
 	var found []*Backup
 	var damage error
-	for entry, err := range s.Entries() {
-		if err != nil {
-			return nil, err
-		}
+	for _, entry := range entries {
 		if entry.Err != nil {
 			damage = errors.Join(damage, entry.Err)
 			continue
@@ -37,9 +50,9 @@ func (s *Server) Resolve(reference string) (*Backup, error) {
 	}
 	switch {
 	case len(found) == 0 && damage != nil:
-		return nil, s.errorf(sdk.NotFound, "no backup is meant by %q; some cannot be read: %w", clip(reference), damage)
+		return nil, sdk.Errorf(sdk.NotFound, "no backup is meant by %q; some cannot be read: %w", clip(reference), damage)
 	case len(found) == 0:
-		return nil, s.errorf(sdk.NotFound, "no backup is meant by %q: list-backups shows which there are", clip(reference))
+		return nil, sdk.Errorf(sdk.NotFound, "no backup is meant by %q: list-backups shows which there are", clip(reference))
 	case last:
 		return found[len(found)-1], nil
 	case isShortcut(reference) || len(found) == 1:
@@ -49,12 +62,12 @@ func (s *Server) Resolve(reference string) (*Backup, error) {
 	for i, b := range found {
 		ids[i] = string(b.ID)
 	}
-	return nil, s.errorf(sdk.Invalid, "%d backups are named %q, use one of their IDs: %s", len(found), reference, strings.Join(ids, ", "))
+	return nil, sdk.Errorf(sdk.Invalid, "%d backups are named %q, use one of their IDs: %s", len(found), reference, strings.Join(ids, ", "))
 }
 
 // matcher returns which backups a reference could mean, and whether it means
 // the last of them.
-func (s *Server) matcher(reference string) (match func(*Backup) bool, last bool, err error) {
+func matcher(reference string) (match func(*Backup) bool, last bool, err error) {
 	copyDone := func(b *Backup) bool { return b.State.CopyDone() }
 	switch reference {
 	case ShortcutLatest, ShortcutLast:
@@ -66,10 +79,10 @@ func (s *Server) matcher(reference string) (match func(*Backup) bool, last bool,
 	case ShortcutLatestFull, ShortcutLastFull:
 		return func(b *Backup) bool { return b.State.CopyDone() && b.Full() }, true, nil
 	case ShortcutAuto:
-		return nil, false, s.errorf(sdk.Invalid, "auto is for recover only, which chooses the backup by the recovery target")
+		return nil, false, sdk.Errorf(sdk.Invalid, "auto is for recover only, which chooses the backup by the recovery target")
 	}
 	if err := ValidBackupName(reference); err != nil {
-		return nil, false, s.wrap(fmt.Errorf("no backup can be named so: %w", err))
+		return nil, false, sdk.Errorf(sdk.KindOf(err), "no backup can be named so: %w", err)
 	}
 	return func(b *Backup) bool { return b.State.CopyDone() && b.Name == reference }, false, nil
 }
