@@ -74,6 +74,10 @@ type BackupRequest struct {
 	// of the data directory. 0 never splits, and what the server itself compresses is
 	// not split either.
 	ArchiveSize int64
+	// Landing, if there is one, is where to put the files, in LayoutPlain, rather
+	// than emit them. Only a source that was served with serve.LandingSource gets
+	// one.
+	Landing *Landing
 }
 
 // Tablespace is a tablespace outside the data directory.

@@ -47,6 +47,7 @@ type node struct {
 	plugin    *host.Stage
 	suffix    string
 	bucket    bool
+	landing   bool
 	operation host.Operation
 	lanes     host.Lanes
 	events    host.Events
@@ -109,7 +110,7 @@ func (e *Engine) start(ctx context.Context, server sdk.Server, n *node) error {
 	if len(diagnostics) > 0 {
 		return n.Settings.Diagnose(diagnostics)
 	}
-	n.suffix, n.bucket = suffix, described.Bucket
+	n.suffix, n.bucket, n.landing = suffix, described.Bucket, described.Landing
 	return nil
 }
 

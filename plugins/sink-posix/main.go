@@ -11,9 +11,9 @@ import (
 var version = "dev"
 
 func main() {
-	serve.Sink(sdk.Info{Name: "posix", Version: version, Doc: "Stores objects as files in a directory, or unpacks them there."}, open)
+	serve.LandingSink(sdk.Info{Name: "posix", Version: version, Doc: "Stores objects as files in a directory, or unpacks them there."}, open)
 }
 
-func open(_ context.Context, server sdk.Server, config *Config) (sdk.Sink, error) {
+func open(_ context.Context, server sdk.Server, config *Config) (sdk.LandingSink, error) {
 	return New(server, config)
 }

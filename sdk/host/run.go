@@ -21,11 +21,17 @@ const cleanUpTime = 10 * time.Second
 // Operation is what a stage is asked to do with the objects of its lanes.
 type Operation struct{ request *proto.RunRequest }
 
-// Backup takes a base backup. Jobs are the lanes of the outputs.
+// Backup takes a base backup. Jobs are the lanes of the outputs; with a landing
+// there are none, and the request says it.
 func Backup(r sdk.BackupRequest) Operation {
-	return Operation{&proto.RunRequest{Operation: &proto.RunRequest_Backup{
-		Backup: &proto.Backup{Prefix: r.Prefix, Label: r.Label, Layout: string(r.Layout), ArchiveSize: r.ArchiveSize},
-	}}}
+	backup := &proto.Backup{Prefix: r.Prefix, Label: r.Label, Layout: string(r.Layout), ArchiveSize: r.ArchiveSize, Jobs: uint32(r.Jobs)}
+	if l := r.Landing; l != nil {
+		backup.Landing = &proto.Landing{Directory: l.Directory, Reference: l.Reference}
+		if !l.Horizon.IsZero() {
+			backup.Landing.Horizon = l.Horizon.UnixNano()
+		}
+	}
+	return Operation{&proto.RunRequest{Operation: &proto.RunRequest_Backup{Backup: backup}}}
 }
 
 // Receive receives WAL.

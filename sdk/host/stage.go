@@ -70,6 +70,9 @@ type Description struct {
 	Backup, ReceiveWAL bool
 	// Bucket tells that a sink's store is a bucket, to which backups go as archives.
 	Bucket bool
+	// Landing tells that a sink grants landing directories, or that a source fills
+	// one.
+	Landing bool
 	// Protocol is the version of the control protocol.
 	Protocol int
 }
@@ -165,7 +168,7 @@ func (s *Stage) Describe(ctx context.Context) (Description, error) {
 	d := Description{
 		Kind: reply.Kind, Name: reply.Name, Version: reply.Version, Doc: reply.Doc, Protocol: wire.ProtocolVersion,
 		Backup: reply.Capabilities.GetBackup(), ReceiveWAL: reply.Capabilities.GetReceiveWal(),
-		Bucket: reply.Capabilities.GetBucket(),
+		Bucket: reply.Capabilities.GetBucket(), Landing: reply.Capabilities.GetLanding(),
 	}
 	if err := json.Unmarshal(reply.Schema, &d.Schema); err != nil {
 		return d, sdk.Errorf(sdk.Invalid, "plugin %s: the schema of its settings: %w", s.path, err)

@@ -150,6 +150,7 @@ type Capabilities struct {
 	ReceiveWal    bool                   `protobuf:"varint,2,opt,name=receive_wal,json=receiveWal,proto3" json:"receive_wal,omitempty"` // a source that receives WAL
 	Ring          bool                   `protobuf:"varint,3,opt,name=ring,proto3" json:"ring,omitempty"`                               // lanes may use shared memory
 	Bucket        bool                   `protobuf:"varint,4,opt,name=bucket,proto3" json:"bucket,omitempty"`                           // a sink whose store is a bucket: backups go to it as archives
+	Landing       bool                   `protobuf:"varint,5,opt,name=landing,proto3" json:"landing,omitempty"`                         // a sink that grants landing directories, or a source that fills one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -208,6 +209,13 @@ func (x *Capabilities) GetRing() bool {
 func (x *Capabilities) GetBucket() bool {
 	if x != nil {
 		return x.Bucket
+	}
+	return false
+}
+
+func (x *Capabilities) GetLanding() bool {
+	if x != nil {
+		return x.Landing
 	}
 	return false
 }
@@ -1042,6 +1050,8 @@ type Backup struct {
 	Label         string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
 	Layout        string                 `protobuf:"bytes,3,opt,name=layout,proto3" json:"layout,omitempty"`
 	ArchiveSize   int64                  `protobuf:"varint,4,opt,name=archive_size,json=archiveSize,proto3" json:"archive_size,omitempty"` // split tar archives beyond so many bytes; 0 for never
+	Landing       *Landing               `protobuf:"bytes,5,opt,name=landing,proto3" json:"landing,omitempty"`                             // where to put files rather than emit them; absent to emit
+	Jobs          uint32                 `protobuf:"varint,6,opt,name=jobs,proto3" json:"jobs,omitempty"`                                  // with landing, how many files may be copied at once
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1104,6 +1114,81 @@ func (x *Backup) GetArchiveSize() int64 {
 	return 0
 }
 
+func (x *Backup) GetLanding() *Landing {
+	if x != nil {
+		return x.Landing
+	}
+	return nil
+}
+
+func (x *Backup) GetJobs() uint32 {
+	if x != nil {
+		return x.Jobs
+	}
+	return 0
+}
+
+// Landing is a directory of a sink's store.
+type Landing struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Directory     string                 `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
+	Reference     string                 `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"` // directory of an earlier backup; empty for none
+	Horizon       int64                  `protobuf:"zigzag64,3,opt,name=horizon,proto3" json:"horizon,omitempty"`  // when that backup began, nanoseconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Landing) Reset() {
+	*x = Landing{}
+	mi := &file_proto_stage_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Landing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Landing) ProtoMessage() {}
+
+func (x *Landing) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_stage_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Landing.ProtoReflect.Descriptor instead.
+func (*Landing) Descriptor() ([]byte, []int) {
+	return file_proto_stage_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Landing) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+func (x *Landing) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+func (x *Landing) GetHorizon() int64 {
+	if x != nil {
+		return x.Horizon
+	}
+	return 0
+}
+
 type Receive struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Directory     string                 `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"`
@@ -1115,7 +1200,7 @@ type Receive struct {
 
 func (x *Receive) Reset() {
 	*x = Receive{}
-	mi := &file_proto_stage_proto_msgTypes[16]
+	mi := &file_proto_stage_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1212,7 @@ func (x *Receive) String() string {
 func (*Receive) ProtoMessage() {}
 
 func (x *Receive) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[16]
+	mi := &file_proto_stage_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1225,7 @@ func (x *Receive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receive.ProtoReflect.Descriptor instead.
 func (*Receive) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{16}
+	return file_proto_stage_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Receive) GetDirectory() string {
@@ -1173,7 +1258,7 @@ type Encode struct {
 
 func (x *Encode) Reset() {
 	*x = Encode{}
-	mi := &file_proto_stage_proto_msgTypes[17]
+	mi := &file_proto_stage_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +1270,7 @@ func (x *Encode) String() string {
 func (*Encode) ProtoMessage() {}
 
 func (x *Encode) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[17]
+	mi := &file_proto_stage_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +1283,7 @@ func (x *Encode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Encode.ProtoReflect.Descriptor instead.
 func (*Encode) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{17}
+	return file_proto_stage_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Encode) GetKeepNames() bool {
@@ -1216,7 +1301,7 @@ type Decode struct {
 
 func (x *Decode) Reset() {
 	*x = Decode{}
-	mi := &file_proto_stage_proto_msgTypes[18]
+	mi := &file_proto_stage_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1228,7 +1313,7 @@ func (x *Decode) String() string {
 func (*Decode) ProtoMessage() {}
 
 func (x *Decode) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[18]
+	mi := &file_proto_stage_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1241,7 +1326,7 @@ func (x *Decode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Decode.ProtoReflect.Descriptor instead.
 func (*Decode) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{18}
+	return file_proto_stage_proto_rawDescGZIP(), []int{19}
 }
 
 type Put struct {
@@ -1252,7 +1337,7 @@ type Put struct {
 
 func (x *Put) Reset() {
 	*x = Put{}
-	mi := &file_proto_stage_proto_msgTypes[19]
+	mi := &file_proto_stage_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1264,7 +1349,7 @@ func (x *Put) String() string {
 func (*Put) ProtoMessage() {}
 
 func (x *Put) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[19]
+	mi := &file_proto_stage_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1277,7 +1362,7 @@ func (x *Put) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Put.ProtoReflect.Descriptor instead.
 func (*Put) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{19}
+	return file_proto_stage_proto_rawDescGZIP(), []int{20}
 }
 
 // Read makes a sink emit what it stores.
@@ -1290,7 +1375,7 @@ type Read struct {
 
 func (x *Read) Reset() {
 	*x = Read{}
-	mi := &file_proto_stage_proto_msgTypes[20]
+	mi := &file_proto_stage_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1302,7 +1387,7 @@ func (x *Read) String() string {
 func (*Read) ProtoMessage() {}
 
 func (x *Read) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[20]
+	mi := &file_proto_stage_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1315,7 +1400,7 @@ func (x *Read) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Read.ProtoReflect.Descriptor instead.
 func (*Read) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{20}
+	return file_proto_stage_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Read) GetSelections() []*Selection {
@@ -1338,7 +1423,7 @@ type Selection struct {
 
 func (x *Selection) Reset() {
 	*x = Selection{}
-	mi := &file_proto_stage_proto_msgTypes[21]
+	mi := &file_proto_stage_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1350,7 +1435,7 @@ func (x *Selection) String() string {
 func (*Selection) ProtoMessage() {}
 
 func (x *Selection) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[21]
+	mi := &file_proto_stage_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1363,7 +1448,7 @@ func (x *Selection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Selection.ProtoReflect.Descriptor instead.
 func (*Selection) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{21}
+	return file_proto_stage_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Selection) GetName() string {
@@ -1417,7 +1502,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_proto_stage_proto_msgTypes[22]
+	mi := &file_proto_stage_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1429,7 +1514,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[22]
+	mi := &file_proto_stage_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1442,7 +1527,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{22}
+	return file_proto_stage_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Event) GetEvent() isEvent_Event {
@@ -1544,7 +1629,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_proto_stage_proto_msgTypes[23]
+	mi := &file_proto_stage_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1556,7 +1641,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[23]
+	mi := &file_proto_stage_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1569,7 +1654,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{23}
+	return file_proto_stage_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Progress) GetObjects() int64 {
@@ -1602,7 +1687,7 @@ type Receipts struct {
 
 func (x *Receipts) Reset() {
 	*x = Receipts{}
-	mi := &file_proto_stage_proto_msgTypes[24]
+	mi := &file_proto_stage_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +1699,7 @@ func (x *Receipts) String() string {
 func (*Receipts) ProtoMessage() {}
 
 func (x *Receipts) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[24]
+	mi := &file_proto_stage_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +1712,7 @@ func (x *Receipts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipts.ProtoReflect.Descriptor instead.
 func (*Receipts) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{24}
+	return file_proto_stage_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Receipts) GetReceipts() []*Receipt {
@@ -1648,7 +1733,7 @@ type WalProgress struct {
 
 func (x *WalProgress) Reset() {
 	*x = WalProgress{}
-	mi := &file_proto_stage_proto_msgTypes[25]
+	mi := &file_proto_stage_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1660,7 +1745,7 @@ func (x *WalProgress) String() string {
 func (*WalProgress) ProtoMessage() {}
 
 func (x *WalProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[25]
+	mi := &file_proto_stage_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1673,7 +1758,7 @@ func (x *WalProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WalProgress.ProtoReflect.Descriptor instead.
 func (*WalProgress) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{25}
+	return file_proto_stage_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *WalProgress) GetTimeline() uint32 {
@@ -1707,7 +1792,7 @@ type Tablespace struct {
 
 func (x *Tablespace) Reset() {
 	*x = Tablespace{}
-	mi := &file_proto_stage_proto_msgTypes[26]
+	mi := &file_proto_stage_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1719,7 +1804,7 @@ func (x *Tablespace) String() string {
 func (*Tablespace) ProtoMessage() {}
 
 func (x *Tablespace) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[26]
+	mi := &file_proto_stage_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1732,7 +1817,7 @@ func (x *Tablespace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tablespace.ProtoReflect.Descriptor instead.
 func (*Tablespace) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{26}
+	return file_proto_stage_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Tablespace) GetOid() uint32 {
@@ -1766,7 +1851,7 @@ type BackupResult struct {
 
 func (x *BackupResult) Reset() {
 	*x = BackupResult{}
-	mi := &file_proto_stage_proto_msgTypes[27]
+	mi := &file_proto_stage_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +1863,7 @@ func (x *BackupResult) String() string {
 func (*BackupResult) ProtoMessage() {}
 
 func (x *BackupResult) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[27]
+	mi := &file_proto_stage_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +1876,7 @@ func (x *BackupResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupResult.ProtoReflect.Descriptor instead.
 func (*BackupResult) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{27}
+	return file_proto_stage_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BackupResult) GetSystemId() string {
@@ -1868,7 +1953,7 @@ type LostOutput struct {
 
 func (x *LostOutput) Reset() {
 	*x = LostOutput{}
-	mi := &file_proto_stage_proto_msgTypes[28]
+	mi := &file_proto_stage_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1880,7 +1965,7 @@ func (x *LostOutput) String() string {
 func (*LostOutput) ProtoMessage() {}
 
 func (x *LostOutput) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[28]
+	mi := &file_proto_stage_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1893,7 +1978,7 @@ func (x *LostOutput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LostOutput.ProtoReflect.Descriptor instead.
 func (*LostOutput) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{28}
+	return file_proto_stage_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *LostOutput) GetOutput() uint32 {
@@ -1919,7 +2004,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_proto_stage_proto_msgTypes[29]
+	mi := &file_proto_stage_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1931,7 +2016,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[29]
+	mi := &file_proto_stage_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1944,7 +2029,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{29}
+	return file_proto_stage_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListRequest) GetPrefix() string {
@@ -1963,7 +2048,7 @@ type ListReply struct {
 
 func (x *ListReply) Reset() {
 	*x = ListReply{}
-	mi := &file_proto_stage_proto_msgTypes[30]
+	mi := &file_proto_stage_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1975,7 +2060,7 @@ func (x *ListReply) String() string {
 func (*ListReply) ProtoMessage() {}
 
 func (x *ListReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[30]
+	mi := &file_proto_stage_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1988,7 +2073,7 @@ func (x *ListReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListReply.ProtoReflect.Descriptor instead.
 func (*ListReply) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{30}
+	return file_proto_stage_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListReply) GetObjects() []*Object {
@@ -2008,7 +2093,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_proto_stage_proto_msgTypes[31]
+	mi := &file_proto_stage_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2020,7 +2105,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[31]
+	mi := &file_proto_stage_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2033,7 +2118,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{31}
+	return file_proto_stage_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *DeleteRequest) GetNames() []string {
@@ -2051,7 +2136,7 @@ type DeleteReply struct {
 
 func (x *DeleteReply) Reset() {
 	*x = DeleteReply{}
-	mi := &file_proto_stage_proto_msgTypes[32]
+	mi := &file_proto_stage_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2063,7 +2148,7 @@ func (x *DeleteReply) String() string {
 func (*DeleteReply) ProtoMessage() {}
 
 func (x *DeleteReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[32]
+	mi := &file_proto_stage_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2076,7 +2161,7 @@ func (x *DeleteReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteReply.ProtoReflect.Descriptor instead.
 func (*DeleteReply) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{32}
+	return file_proto_stage_proto_rawDescGZIP(), []int{33}
 }
 
 type NotifyRequest struct {
@@ -2092,7 +2177,7 @@ type NotifyRequest struct {
 
 func (x *NotifyRequest) Reset() {
 	*x = NotifyRequest{}
-	mi := &file_proto_stage_proto_msgTypes[33]
+	mi := &file_proto_stage_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2104,7 +2189,7 @@ func (x *NotifyRequest) String() string {
 func (*NotifyRequest) ProtoMessage() {}
 
 func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[33]
+	mi := &file_proto_stage_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2117,7 +2202,7 @@ func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyRequest.ProtoReflect.Descriptor instead.
 func (*NotifyRequest) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{33}
+	return file_proto_stage_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *NotifyRequest) GetOperation() string {
@@ -2163,7 +2248,7 @@ type NotifyReply struct {
 
 func (x *NotifyReply) Reset() {
 	*x = NotifyReply{}
-	mi := &file_proto_stage_proto_msgTypes[34]
+	mi := &file_proto_stage_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2175,7 +2260,7 @@ func (x *NotifyReply) String() string {
 func (*NotifyReply) ProtoMessage() {}
 
 func (x *NotifyReply) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_stage_proto_msgTypes[34]
+	mi := &file_proto_stage_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2188,7 +2273,215 @@ func (x *NotifyReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyReply.ProtoReflect.Descriptor instead.
 func (*NotifyReply) Descriptor() ([]byte, []int) {
-	return file_proto_stage_proto_rawDescGZIP(), []int{34}
+	return file_proto_stage_proto_rawDescGZIP(), []int{35}
+}
+
+type LandRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`           // the directory, without a slash behind it
+	Reference     string                 `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"` // another one that may be there
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LandRequest) Reset() {
+	*x = LandRequest{}
+	mi := &file_proto_stage_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LandRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LandRequest) ProtoMessage() {}
+
+func (x *LandRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_stage_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LandRequest.ProtoReflect.Descriptor instead.
+func (*LandRequest) Descriptor() ([]byte, []int) {
+	return file_proto_stage_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *LandRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *LandRequest) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+type LandReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Directory     string                 `protobuf:"bytes,1,opt,name=directory,proto3" json:"directory,omitempty"` // absolute path
+	Reference     string                 `protobuf:"bytes,2,opt,name=reference,proto3" json:"reference,omitempty"` // absolute path, empty when there is no such directory
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LandReply) Reset() {
+	*x = LandReply{}
+	mi := &file_proto_stage_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LandReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LandReply) ProtoMessage() {}
+
+func (x *LandReply) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_stage_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LandReply.ProtoReflect.Descriptor instead.
+func (*LandReply) Descriptor() ([]byte, []int) {
+	return file_proto_stage_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *LandReply) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+func (x *LandReply) GetReference() string {
+	if x != nil {
+		return x.Reference
+	}
+	return ""
+}
+
+type SealRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SealRequest) Reset() {
+	*x = SealRequest{}
+	mi := &file_proto_stage_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SealRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SealRequest) ProtoMessage() {}
+
+func (x *SealRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_stage_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SealRequest.ProtoReflect.Descriptor instead.
+func (*SealRequest) Descriptor() ([]byte, []int) {
+	return file_proto_stage_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *SealRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+type SealReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Files         int64                  `protobuf:"varint,1,opt,name=files,proto3" json:"files,omitempty"`
+	Size          int64                  `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	Unshared      int64                  `protobuf:"varint,3,opt,name=unshared,proto3" json:"unshared,omitempty"` // bytes of files that no other directory links
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SealReply) Reset() {
+	*x = SealReply{}
+	mi := &file_proto_stage_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SealReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SealReply) ProtoMessage() {}
+
+func (x *SealReply) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_stage_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SealReply.ProtoReflect.Descriptor instead.
+func (*SealReply) Descriptor() ([]byte, []int) {
+	return file_proto_stage_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *SealReply) GetFiles() int64 {
+	if x != nil {
+		return x.Files
+	}
+	return 0
+}
+
+func (x *SealReply) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *SealReply) GetUnshared() int64 {
+	if x != nil {
+		return x.Unshared
+	}
+	return 0
 }
 
 var File_proto_stage_proto protoreflect.FileDescriptor
@@ -2203,13 +2496,14 @@ const file_proto_stage_proto_rawDesc = "" +
 	"\aversion\x18\x03 \x01(\tR\aversion\x12\x10\n" +
 	"\x03doc\x18\x04 \x01(\tR\x03doc\x12\x16\n" +
 	"\x06schema\x18\x05 \x01(\fR\x06schema\x12A\n" +
-	"\fcapabilities\x18\x06 \x01(\v2\x1d.barman.stage.v1.CapabilitiesR\fcapabilities\"s\n" +
+	"\fcapabilities\x18\x06 \x01(\v2\x1d.barman.stage.v1.CapabilitiesR\fcapabilities\"\x8d\x01\n" +
 	"\fCapabilities\x12\x16\n" +
 	"\x06backup\x18\x01 \x01(\bR\x06backup\x12\x1f\n" +
 	"\vreceive_wal\x18\x02 \x01(\bR\n" +
 	"receiveWal\x12\x12\n" +
 	"\x04ring\x18\x03 \x01(\bR\x04ring\x12\x16\n" +
-	"\x06bucket\x18\x04 \x01(\bR\x06bucket\"\x89\x02\n" +
+	"\x06bucket\x18\x04 \x01(\bR\x06bucket\x12\x18\n" +
+	"\alanding\x18\x05 \x01(\bR\alanding\"\x89\x02\n" +
 	"\x06Server\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
 	"\tdirectory\x18\x02 \x01(\tR\tdirectory\x12\x1a\n" +
@@ -2272,12 +2566,18 @@ const file_proto_stage_proto_rawDesc = "" +
 	" \x03(\tR\x06inputs\x121\n" +
 	"\aoutputs\x18\v \x03(\v2\x17.barman.stage.v1.OutputR\aoutputs\x12\x17\n" +
 	"\ano_ring\x18\f \x01(\bR\x06noRingB\v\n" +
-	"\toperation\"q\n" +
+	"\toperation\"\xb9\x01\n" +
 	"\x06Backup\x12\x16\n" +
 	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x16\n" +
 	"\x06layout\x18\x03 \x01(\tR\x06layout\x12!\n" +
-	"\farchive_size\x18\x04 \x01(\x03R\varchiveSize\"l\n" +
+	"\farchive_size\x18\x04 \x01(\x03R\varchiveSize\x122\n" +
+	"\alanding\x18\x05 \x01(\v2\x18.barman.stage.v1.LandingR\alanding\x12\x12\n" +
+	"\x04jobs\x18\x06 \x01(\rR\x04jobs\"_\n" +
+	"\aLanding\x12\x1c\n" +
+	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\x12\x18\n" +
+	"\ahorizon\x18\x03 \x01(\x12R\ahorizon\"l\n" +
 	"\aReceive\x12\x1c\n" +
 	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12!\n" +
 	"\fsegment_size\x18\x02 \x01(\x03R\vsegmentSize\x12 \n" +
@@ -2350,7 +2650,19 @@ const file_proto_stage_proto_rawDesc = "" +
 	"\vValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\r\n" +
-	"\vNotifyReply2\x80\x04\n" +
+	"\vNotifyReply\"?\n" +
+	"\vLandRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\"G\n" +
+	"\tLandReply\x12\x1c\n" +
+	"\tdirectory\x18\x01 \x01(\tR\tdirectory\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\tR\treference\"!\n" +
+	"\vSealRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"Q\n" +
+	"\tSealReply\x12\x14\n" +
+	"\x05files\x18\x01 \x01(\x03R\x05files\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x03R\x04size\x12\x1a\n" +
+	"\bunshared\x18\x03 \x01(\x03R\bunshared2\x84\x05\n" +
 	"\x05Stage\x12L\n" +
 	"\bDescribe\x12 .barman.stage.v1.DescribeRequest\x1a\x1e.barman.stage.v1.DescribeReply\x12O\n" +
 	"\tConfigure\x12!.barman.stage.v1.ConfigureRequest\x1a\x1f.barman.stage.v1.ConfigureReply\x12<\n" +
@@ -2358,7 +2670,9 @@ const file_proto_stage_proto_rawDesc = "" +
 	"\x06Cancel\x12\x1e.barman.stage.v1.CancelRequest\x1a\x1c.barman.stage.v1.CancelReply\x12B\n" +
 	"\x04List\x12\x1c.barman.stage.v1.ListRequest\x1a\x1a.barman.stage.v1.ListReply0\x01\x12F\n" +
 	"\x06Delete\x12\x1e.barman.stage.v1.DeleteRequest\x1a\x1c.barman.stage.v1.DeleteReply\x12F\n" +
-	"\x06Notify\x12\x1e.barman.stage.v1.NotifyRequest\x1a\x1c.barman.stage.v1.NotifyReplyB'Z%github.com/barman-go/barman/sdk/protob\x06proto3"
+	"\x06Notify\x12\x1e.barman.stage.v1.NotifyRequest\x1a\x1c.barman.stage.v1.NotifyReply\x12@\n" +
+	"\x04Land\x12\x1c.barman.stage.v1.LandRequest\x1a\x1a.barman.stage.v1.LandReply\x12@\n" +
+	"\x04Seal\x12\x1c.barman.stage.v1.SealRequest\x1a\x1a.barman.stage.v1.SealReplyB'Z%github.com/barman-go/barman/sdk/protob\x06proto3"
 
 var (
 	file_proto_stage_proto_rawDescOnce sync.Once
@@ -2372,7 +2686,7 @@ func file_proto_stage_proto_rawDescGZIP() []byte {
 	return file_proto_stage_proto_rawDescData
 }
 
-var file_proto_stage_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_proto_stage_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_proto_stage_proto_goTypes = []any{
 	(*DescribeRequest)(nil),  // 0: barman.stage.v1.DescribeRequest
 	(*DescribeReply)(nil),    // 1: barman.stage.v1.DescribeReply
@@ -2390,70 +2704,80 @@ var file_proto_stage_proto_goTypes = []any{
 	(*Output)(nil),           // 13: barman.stage.v1.Output
 	(*RunRequest)(nil),       // 14: barman.stage.v1.RunRequest
 	(*Backup)(nil),           // 15: barman.stage.v1.Backup
-	(*Receive)(nil),          // 16: barman.stage.v1.Receive
-	(*Encode)(nil),           // 17: barman.stage.v1.Encode
-	(*Decode)(nil),           // 18: barman.stage.v1.Decode
-	(*Put)(nil),              // 19: barman.stage.v1.Put
-	(*Read)(nil),             // 20: barman.stage.v1.Read
-	(*Selection)(nil),        // 21: barman.stage.v1.Selection
-	(*Event)(nil),            // 22: barman.stage.v1.Event
-	(*Progress)(nil),         // 23: barman.stage.v1.Progress
-	(*Receipts)(nil),         // 24: barman.stage.v1.Receipts
-	(*WalProgress)(nil),      // 25: barman.stage.v1.WalProgress
-	(*Tablespace)(nil),       // 26: barman.stage.v1.Tablespace
-	(*BackupResult)(nil),     // 27: barman.stage.v1.BackupResult
-	(*LostOutput)(nil),       // 28: barman.stage.v1.LostOutput
-	(*ListRequest)(nil),      // 29: barman.stage.v1.ListRequest
-	(*ListReply)(nil),        // 30: barman.stage.v1.ListReply
-	(*DeleteRequest)(nil),    // 31: barman.stage.v1.DeleteRequest
-	(*DeleteReply)(nil),      // 32: barman.stage.v1.DeleteReply
-	(*NotifyRequest)(nil),    // 33: barman.stage.v1.NotifyRequest
-	(*NotifyReply)(nil),      // 34: barman.stage.v1.NotifyReply
-	nil,                      // 35: barman.stage.v1.Server.ElsewhereEntry
-	nil,                      // 36: barman.stage.v1.NotifyRequest.ValuesEntry
+	(*Landing)(nil),          // 16: barman.stage.v1.Landing
+	(*Receive)(nil),          // 17: barman.stage.v1.Receive
+	(*Encode)(nil),           // 18: barman.stage.v1.Encode
+	(*Decode)(nil),           // 19: barman.stage.v1.Decode
+	(*Put)(nil),              // 20: barman.stage.v1.Put
+	(*Read)(nil),             // 21: barman.stage.v1.Read
+	(*Selection)(nil),        // 22: barman.stage.v1.Selection
+	(*Event)(nil),            // 23: barman.stage.v1.Event
+	(*Progress)(nil),         // 24: barman.stage.v1.Progress
+	(*Receipts)(nil),         // 25: barman.stage.v1.Receipts
+	(*WalProgress)(nil),      // 26: barman.stage.v1.WalProgress
+	(*Tablespace)(nil),       // 27: barman.stage.v1.Tablespace
+	(*BackupResult)(nil),     // 28: barman.stage.v1.BackupResult
+	(*LostOutput)(nil),       // 29: barman.stage.v1.LostOutput
+	(*ListRequest)(nil),      // 30: barman.stage.v1.ListRequest
+	(*ListReply)(nil),        // 31: barman.stage.v1.ListReply
+	(*DeleteRequest)(nil),    // 32: barman.stage.v1.DeleteRequest
+	(*DeleteReply)(nil),      // 33: barman.stage.v1.DeleteReply
+	(*NotifyRequest)(nil),    // 34: barman.stage.v1.NotifyRequest
+	(*NotifyReply)(nil),      // 35: barman.stage.v1.NotifyReply
+	(*LandRequest)(nil),      // 36: barman.stage.v1.LandRequest
+	(*LandReply)(nil),        // 37: barman.stage.v1.LandReply
+	(*SealRequest)(nil),      // 38: barman.stage.v1.SealRequest
+	(*SealReply)(nil),        // 39: barman.stage.v1.SealReply
+	nil,                      // 40: barman.stage.v1.Server.ElsewhereEntry
+	nil,                      // 41: barman.stage.v1.NotifyRequest.ValuesEntry
 }
 var file_proto_stage_proto_depIdxs = []int32{
 	2,  // 0: barman.stage.v1.DescribeReply.capabilities:type_name -> barman.stage.v1.Capabilities
-	35, // 1: barman.stage.v1.Server.elsewhere:type_name -> barman.stage.v1.Server.ElsewhereEntry
+	40, // 1: barman.stage.v1.Server.elsewhere:type_name -> barman.stage.v1.Server.ElsewhereEntry
 	3,  // 2: barman.stage.v1.ConfigureRequest.server:type_name -> barman.stage.v1.Server
 	6,  // 3: barman.stage.v1.ConfigureReply.diagnostics:type_name -> barman.stage.v1.Diagnostic
 	8,  // 4: barman.stage.v1.Ack.receipts:type_name -> barman.stage.v1.Receipt
 	15, // 5: barman.stage.v1.RunRequest.backup:type_name -> barman.stage.v1.Backup
-	16, // 6: barman.stage.v1.RunRequest.receive:type_name -> barman.stage.v1.Receive
-	17, // 7: barman.stage.v1.RunRequest.encode:type_name -> barman.stage.v1.Encode
-	18, // 8: barman.stage.v1.RunRequest.decode:type_name -> barman.stage.v1.Decode
-	19, // 9: barman.stage.v1.RunRequest.put:type_name -> barman.stage.v1.Put
-	20, // 10: barman.stage.v1.RunRequest.read:type_name -> barman.stage.v1.Read
+	17, // 6: barman.stage.v1.RunRequest.receive:type_name -> barman.stage.v1.Receive
+	18, // 7: barman.stage.v1.RunRequest.encode:type_name -> barman.stage.v1.Encode
+	19, // 8: barman.stage.v1.RunRequest.decode:type_name -> barman.stage.v1.Decode
+	20, // 9: barman.stage.v1.RunRequest.put:type_name -> barman.stage.v1.Put
+	21, // 10: barman.stage.v1.RunRequest.read:type_name -> barman.stage.v1.Read
 	13, // 11: barman.stage.v1.RunRequest.outputs:type_name -> barman.stage.v1.Output
-	21, // 12: barman.stage.v1.Read.selections:type_name -> barman.stage.v1.Selection
-	23, // 13: barman.stage.v1.Event.progress:type_name -> barman.stage.v1.Progress
-	24, // 14: barman.stage.v1.Event.receipts:type_name -> barman.stage.v1.Receipts
-	25, // 15: barman.stage.v1.Event.wal:type_name -> barman.stage.v1.WalProgress
-	27, // 16: barman.stage.v1.Event.backup:type_name -> barman.stage.v1.BackupResult
-	28, // 17: barman.stage.v1.Event.lost_output:type_name -> barman.stage.v1.LostOutput
-	8,  // 18: barman.stage.v1.Receipts.receipts:type_name -> barman.stage.v1.Receipt
-	26, // 19: barman.stage.v1.BackupResult.tablespaces:type_name -> barman.stage.v1.Tablespace
-	7,  // 20: barman.stage.v1.ListReply.objects:type_name -> barman.stage.v1.Object
-	36, // 21: barman.stage.v1.NotifyRequest.values:type_name -> barman.stage.v1.NotifyRequest.ValuesEntry
-	0,  // 22: barman.stage.v1.Stage.Describe:input_type -> barman.stage.v1.DescribeRequest
-	4,  // 23: barman.stage.v1.Stage.Configure:input_type -> barman.stage.v1.ConfigureRequest
-	14, // 24: barman.stage.v1.Stage.Run:input_type -> barman.stage.v1.RunRequest
-	11, // 25: barman.stage.v1.Stage.Cancel:input_type -> barman.stage.v1.CancelRequest
-	29, // 26: barman.stage.v1.Stage.List:input_type -> barman.stage.v1.ListRequest
-	31, // 27: barman.stage.v1.Stage.Delete:input_type -> barman.stage.v1.DeleteRequest
-	33, // 28: barman.stage.v1.Stage.Notify:input_type -> barman.stage.v1.NotifyRequest
-	1,  // 29: barman.stage.v1.Stage.Describe:output_type -> barman.stage.v1.DescribeReply
-	5,  // 30: barman.stage.v1.Stage.Configure:output_type -> barman.stage.v1.ConfigureReply
-	22, // 31: barman.stage.v1.Stage.Run:output_type -> barman.stage.v1.Event
-	12, // 32: barman.stage.v1.Stage.Cancel:output_type -> barman.stage.v1.CancelReply
-	30, // 33: barman.stage.v1.Stage.List:output_type -> barman.stage.v1.ListReply
-	32, // 34: barman.stage.v1.Stage.Delete:output_type -> barman.stage.v1.DeleteReply
-	34, // 35: barman.stage.v1.Stage.Notify:output_type -> barman.stage.v1.NotifyReply
-	29, // [29:36] is the sub-list for method output_type
-	22, // [22:29] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	16, // 12: barman.stage.v1.Backup.landing:type_name -> barman.stage.v1.Landing
+	22, // 13: barman.stage.v1.Read.selections:type_name -> barman.stage.v1.Selection
+	24, // 14: barman.stage.v1.Event.progress:type_name -> barman.stage.v1.Progress
+	25, // 15: barman.stage.v1.Event.receipts:type_name -> barman.stage.v1.Receipts
+	26, // 16: barman.stage.v1.Event.wal:type_name -> barman.stage.v1.WalProgress
+	28, // 17: barman.stage.v1.Event.backup:type_name -> barman.stage.v1.BackupResult
+	29, // 18: barman.stage.v1.Event.lost_output:type_name -> barman.stage.v1.LostOutput
+	8,  // 19: barman.stage.v1.Receipts.receipts:type_name -> barman.stage.v1.Receipt
+	27, // 20: barman.stage.v1.BackupResult.tablespaces:type_name -> barman.stage.v1.Tablespace
+	7,  // 21: barman.stage.v1.ListReply.objects:type_name -> barman.stage.v1.Object
+	41, // 22: barman.stage.v1.NotifyRequest.values:type_name -> barman.stage.v1.NotifyRequest.ValuesEntry
+	0,  // 23: barman.stage.v1.Stage.Describe:input_type -> barman.stage.v1.DescribeRequest
+	4,  // 24: barman.stage.v1.Stage.Configure:input_type -> barman.stage.v1.ConfigureRequest
+	14, // 25: barman.stage.v1.Stage.Run:input_type -> barman.stage.v1.RunRequest
+	11, // 26: barman.stage.v1.Stage.Cancel:input_type -> barman.stage.v1.CancelRequest
+	30, // 27: barman.stage.v1.Stage.List:input_type -> barman.stage.v1.ListRequest
+	32, // 28: barman.stage.v1.Stage.Delete:input_type -> barman.stage.v1.DeleteRequest
+	34, // 29: barman.stage.v1.Stage.Notify:input_type -> barman.stage.v1.NotifyRequest
+	36, // 30: barman.stage.v1.Stage.Land:input_type -> barman.stage.v1.LandRequest
+	38, // 31: barman.stage.v1.Stage.Seal:input_type -> barman.stage.v1.SealRequest
+	1,  // 32: barman.stage.v1.Stage.Describe:output_type -> barman.stage.v1.DescribeReply
+	5,  // 33: barman.stage.v1.Stage.Configure:output_type -> barman.stage.v1.ConfigureReply
+	23, // 34: barman.stage.v1.Stage.Run:output_type -> barman.stage.v1.Event
+	12, // 35: barman.stage.v1.Stage.Cancel:output_type -> barman.stage.v1.CancelReply
+	31, // 36: barman.stage.v1.Stage.List:output_type -> barman.stage.v1.ListReply
+	33, // 37: barman.stage.v1.Stage.Delete:output_type -> barman.stage.v1.DeleteReply
+	35, // 38: barman.stage.v1.Stage.Notify:output_type -> barman.stage.v1.NotifyReply
+	37, // 39: barman.stage.v1.Stage.Land:output_type -> barman.stage.v1.LandReply
+	39, // 40: barman.stage.v1.Stage.Seal:output_type -> barman.stage.v1.SealReply
+	32, // [32:41] is the sub-list for method output_type
+	23, // [23:32] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_proto_stage_proto_init() }
@@ -2469,7 +2793,7 @@ func file_proto_stage_proto_init() {
 		(*RunRequest_Put)(nil),
 		(*RunRequest_Read)(nil),
 	}
-	file_proto_stage_proto_msgTypes[22].OneofWrappers = []any{
+	file_proto_stage_proto_msgTypes[23].OneofWrappers = []any{
 		(*Event_Progress)(nil),
 		(*Event_Receipts)(nil),
 		(*Event_Wal)(nil),
@@ -2482,7 +2806,7 @@ func file_proto_stage_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_stage_proto_rawDesc), len(file_proto_stage_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   37,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

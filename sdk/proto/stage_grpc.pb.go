@@ -29,6 +29,8 @@ const (
 	Stage_List_FullMethodName      = "/barman.stage.v1.Stage/List"
 	Stage_Delete_FullMethodName    = "/barman.stage.v1.Stage/Delete"
 	Stage_Notify_FullMethodName    = "/barman.stage.v1.Stage/Notify"
+	Stage_Land_FullMethodName      = "/barman.stage.v1.Stage/Land"
+	Stage_Seal_FullMethodName      = "/barman.stage.v1.Stage/Seal"
 )
 
 // StageClient is the client API for Stage service.
@@ -51,6 +53,10 @@ type StageClient interface {
 	Delete(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteReply, error)
 	// Notify tells a hook of an event.
 	Notify(ctx context.Context, in *NotifyRequest, opts ...grpc.CallOption) (*NotifyReply, error)
+	// Land asks a sink for a directory that a source may fill itself.
+	Land(ctx context.Context, in *LandRequest, opts ...grpc.CallOption) (*LandReply, error)
+	// Seal makes what landed there as durable as any object.
+	Seal(ctx context.Context, in *SealRequest, opts ...grpc.CallOption) (*SealReply, error)
 }
 
 type stageClient struct {
@@ -149,6 +155,26 @@ func (c *stageClient) Notify(ctx context.Context, in *NotifyRequest, opts ...grp
 	return out, nil
 }
 
+func (c *stageClient) Land(ctx context.Context, in *LandRequest, opts ...grpc.CallOption) (*LandReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LandReply)
+	err := c.cc.Invoke(ctx, Stage_Land_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *stageClient) Seal(ctx context.Context, in *SealRequest, opts ...grpc.CallOption) (*SealReply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SealReply)
+	err := c.cc.Invoke(ctx, Stage_Seal_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // StageServer is the server API for Stage service.
 // All implementations must embed UnimplementedStageServer
 // for forward compatibility.
@@ -169,6 +195,10 @@ type StageServer interface {
 	Delete(context.Context, *DeleteRequest) (*DeleteReply, error)
 	// Notify tells a hook of an event.
 	Notify(context.Context, *NotifyRequest) (*NotifyReply, error)
+	// Land asks a sink for a directory that a source may fill itself.
+	Land(context.Context, *LandRequest) (*LandReply, error)
+	// Seal makes what landed there as durable as any object.
+	Seal(context.Context, *SealRequest) (*SealReply, error)
 	mustEmbedUnimplementedStageServer()
 }
 
@@ -199,6 +229,12 @@ func (UnimplementedStageServer) Delete(context.Context, *DeleteRequest) (*Delete
 }
 func (UnimplementedStageServer) Notify(context.Context, *NotifyRequest) (*NotifyReply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Notify not implemented")
+}
+func (UnimplementedStageServer) Land(context.Context, *LandRequest) (*LandReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Land not implemented")
+}
+func (UnimplementedStageServer) Seal(context.Context, *SealRequest) (*SealReply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Seal not implemented")
 }
 func (UnimplementedStageServer) mustEmbedUnimplementedStageServer() {}
 func (UnimplementedStageServer) testEmbeddedByValue()               {}
@@ -333,6 +369,42 @@ func _Stage_Notify_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Stage_Land_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LandRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StageServer).Land(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Stage_Land_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StageServer).Land(ctx, req.(*LandRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Stage_Seal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SealRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(StageServer).Seal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Stage_Seal_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(StageServer).Seal(ctx, req.(*SealRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Stage_ServiceDesc is the grpc.ServiceDesc for Stage service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -359,6 +431,14 @@ var Stage_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Notify",
 			Handler:    _Stage_Notify_Handler,
+		},
+		{
+			MethodName: "Land",
+			Handler:    _Stage_Land_Handler,
+		},
+		{
+			MethodName: "Seal",
+			Handler:    _Stage_Seal_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -130,6 +130,9 @@ func (p *operation) dispatch(ctx context.Context, r role, inlet *wire.Inlet) err
 		if r.backup == nil {
 			return sdk.Errorf(sdk.Invalid, "this stage does not take base backups")
 		}
+		if op.Backup.Landing != nil {
+			return p.land(ctx, r.backup, op.Backup)
+		}
 		return p.emit(ctx, func(ctx context.Context, out *wire.Outlet) error { return p.backup(ctx, r.backup, op.Backup, out) })
 	}
 	return sdk.Errorf(sdk.Invalid, "an operation that this stage does not know; it may be older than the core")
@@ -162,15 +165,18 @@ func (p *operation) emit(ctx context.Context, run func(context.Context, *wire.Ou
 }
 
 func (p *operation) backup(ctx context.Context, source sdk.BackupSource, request *proto.Backup, out *wire.Outlet) error {
-	result, err := source.Backup(ctx, sdk.BackupRequest{
-		Prefix: request.Prefix, Label: request.Label, Layout: sdk.BackupLayout(request.Layout), Jobs: len(p.request.Outputs[0].Lanes),
-		ArchiveSize: request.ArchiveSize,
-	}, emitter{out: out, meter: p.meter})
+	result, err := source.Backup(ctx, backupRequest(request, len(p.request.Outputs[0].Lanes)), emitter{out: out, meter: p.meter})
 	if err != nil {
 		return err
 	}
 	p.send(&proto.Event{Event: &proto.Event_Backup{Backup: resultToProto(result)}})
 	return nil
+}
+
+func backupRequest(request *proto.Backup, jobs int) sdk.BackupRequest {
+	return sdk.BackupRequest{
+		Prefix: request.Prefix, Label: request.Label, Layout: sdk.BackupLayout(request.Layout), Jobs: jobs, ArchiveSize: request.ArchiveSize,
+	}
 }
 
 func (p *operation) walProgress(w sdk.WALProgress) {

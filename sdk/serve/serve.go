@@ -34,6 +34,15 @@ func BackupSource[C any](info sdk.Info, open func(ctx context.Context, server sd
 	})
 }
 
+// LandingSource serves a source of base backups that fills a landing directory
+// where it gets one, until the core lets go of it.
+func LandingSource[C any](info sdk.Info, open func(ctx context.Context, server sdk.Server, config *C) (sdk.BackupSource, error)) {
+	run(info, "source", &proto.Capabilities{Backup: true, Landing: true}, func(ctx context.Context, server sdk.Server, config *C) (role, error) {
+		s, err := open(ctx, server, config)
+		return role{backup: s}, err
+	})
+}
+
 // WALSource serves a source of WAL until the core lets go of it.
 func WALSource[C any](info sdk.Info, open func(ctx context.Context, server sdk.Server, config *C) (sdk.WALSource, error)) {
 	run(info, "source", &proto.Capabilities{ReceiveWal: true}, func(ctx context.Context, server sdk.Server, config *C) (role, error) {
@@ -58,6 +67,15 @@ func Sink[C any](info sdk.Info, open func(ctx context.Context, server sdk.Server
 	})
 }
 
+// LandingSink serves a sink that grants landing directories until the core lets
+// go of it.
+func LandingSink[C any](info sdk.Info, open func(ctx context.Context, server sdk.Server, config *C) (sdk.LandingSink, error)) {
+	run(info, "sink", &proto.Capabilities{Landing: true}, func(ctx context.Context, server sdk.Server, config *C) (role, error) {
+		s, err := open(ctx, server, config)
+		return role{sink: s, landing: s}, err
+	})
+}
+
 // Bucket serves a sink whose store is a bucket until the core lets go of it. To
 // such a sink backups go as archives, because a bucket is slow with many small
 // objects.
@@ -76,12 +94,13 @@ func Hook[C any](info sdk.Info, open func(ctx context.Context, server sdk.Server
 	})
 }
 
-// role is what a plugin plays: exactly one of these is set.
+// role is what a plugin plays: exactly one of these is set, but for landing.
 type role struct {
 	backup    sdk.BackupSource
 	wal       sdk.WALSource
 	transform sdk.Transform
 	sink      sdk.Sink
+	landing   sdk.LandingSink // the sink too, if it is one
 	hook      sdk.Hook
 }
 
