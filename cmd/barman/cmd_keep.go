@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -38,7 +39,7 @@ last, oldest, first, latest-full and last-full.
 			if chosen(o.release, o.status, o.target != "") != 1 {
 				return usageError(cmd, "give one of --target, --release and --status")
 			}
-			return runKeep(a, o, args[0], args[1])
+			return runKeep(cmd.Context(), a, o, args[0], args[1])
 		},
 	}
 	flags := cmd.Flags()
@@ -59,7 +60,7 @@ func chosen(options ...bool) int {
 	return n
 }
 
-func runKeep(a *app, o keepOptions, name, reference string) error {
+func runKeep(ctx context.Context, a *app, o keepOptions, name, reference string) error {
 	s, err := a.server(name, a.enabled)
 	if err != nil {
 		return err
@@ -80,9 +81,9 @@ func runKeep(a *app, o keepOptions, name, reference string) error {
 		return nil
 	}
 	if o.release {
-		return removal.LetGo(s, b.ID)
+		return removal.LetGo(ctx, s, b.ID)
 	}
-	return removal.Keep(s, b.ID, o.target)
+	return removal.Keep(ctx, s, b.ID, o.target)
 }
 
 // kept is how a backup is kept.

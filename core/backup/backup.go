@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/postgres"
 	"github.com/barman-go/barman/core/server"
+	"github.com/barman-go/barman/core/sinks"
 	"github.com/barman-go/barman/core/version"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/codec"
@@ -31,7 +33,7 @@ type run struct {
 	hooks    *hooks.Hooks
 	begun    time.Time
 	doing    string // what fails if it fails now, as backup.info says it
-	lost     []pipeline.Lost
+	lost     []sinks.Lost
 	archives bool   // what is stored are tar files
 	suffix   string // of the stored tar files
 	stored   int64
@@ -88,10 +90,16 @@ func (r *run) open(ctx context.Context) error {
 		r.server.Logger.Warn(option+" has no effect: the backup source has no such setting", "source", source.Name)
 	}}
 	copying, err := r.server.Engine.OpenBackup(ctx, r.line)
-	if err == nil {
-		r.copying = copying
+	if err != nil {
+		return err
 	}
-	return err
+	r.copying = copying
+	if anyBucket, _ := copying.Buckets(); anyBucket && r.layout(r.line, true) != sdk.LayoutTar {
+		r.stop()
+		return sdk.Errorf(sdk.Invalid, "server %q: a bucket takes backups in archives only, and layout is %q: leave it out, or set it to %q",
+			r.server.Name(), r.server.Config.Backup.Layout, sdk.LayoutTar)
+	}
+	return nil
 }
 
 // stop stops them, if they run.
@@ -194,6 +202,9 @@ func (r *run) take(ctx context.Context) error {
 	if err := r.server.Catalogue.Save(r.backup); err != nil {
 		return err
 	}
+	if err := sinks.Begin(r.server, r.backup.ID); err != nil {
+		return err
+	}
 	r.doing = "copying files"
 	r.reached(Copying)
 	begun := time.Now()
@@ -209,7 +220,8 @@ func (r *run) take(ctx context.Context) error {
 	if err := r.server.Catalogue.Save(r.backup); err != nil {
 		return err
 	}
-	return r.describeCopies(ctx)
+	r.lost, err = sinks.Complete(ctx, r.server, r.backup.ID, r.lost)
+	return err
 }
 
 // describe fills in what is known before the copy begins.
@@ -232,22 +244,25 @@ func (r *run) describe() {
 
 // copy runs the pipeline. The receipts are durable when it returns.
 func (r *run) copy(ctx context.Context) (sdk.BackupResult, error) {
-	layout := r.layout(r.line)
+	anyBucket, allBuckets := r.copying.Buckets()
+	layout := r.layout(r.line, anyBucket)
 	r.archives = layout == sdk.LayoutTar
 	receipts, err := r.server.Catalogue.NewReceipts(r.backup.ID, header(r.line))
 	if err != nil {
 		return sdk.BackupResult{}, err
 	}
 	result, err := r.copying.Run(ctx, sdk.BackupRequest{
-		Prefix: prefix(r.backup.ID),
-		Label:  fmt.Sprintf("Barman backup %s %s", r.server.Name(), r.backup.ID),
-		Layout: layout,
+		Prefix:      prefix(r.backup.ID),
+		Label:       fmt.Sprintf("Barman backup %s %s", r.server.Name(), r.backup.ID),
+		Layout:      layout,
+		ArchiveSize: r.archiveSize(layout, allBuckets),
 	}, pipeline.Observer{
 		Progress: r.options.Progress,
 		Receipts: func(stored []sdk.Receipt) error { return r.keep(receipts, stored) },
 		Lost: func(l pipeline.Lost) {
-			r.lost = append(r.lost, l)
-			r.server.Logger.Warn("an optional sink failed, the backup goes on without it", "backup", r.backup.ID, "sink", r.line.Sinks[l.Sink].Name, "reason", l.Reason)
+			lost := sinks.Lost{Sink: r.server.BackupSinks()[l.Sink].Label, Reason: l.Reason}
+			r.lost = append(r.lost, lost)
+			r.server.Logger.Warn("an optional sink failed, the backup goes on without it", "backup", r.backup.ID, "sink", lost.Sink, "reason", l.Reason)
 		},
 	})
 	if err == nil {
@@ -274,25 +289,46 @@ func (r *run) doubt(line pipeline.Line, result sdk.BackupResult) error {
 }
 
 // layout is what the configuration says, else plain files; what transforms
-// make of them has to be tar files, which any tool can unpack.
-func (r *run) layout(line pipeline.Line) sdk.BackupLayout {
+// make of them has to be tar files, which any tool can unpack, and so has what goes
+// into a bucket.
+func (r *run) layout(line pipeline.Line, buckets bool) sdk.BackupLayout {
 	switch {
 	case r.server.Config.Backup.Layout != "":
 		return sdk.BackupLayout(r.server.Config.Backup.Layout)
-	case len(line.Transforms) > 0:
+	case len(line.Transforms) > 0, buckets:
 		return sdk.LayoutTar
 	}
 	return sdk.LayoutPlain
 }
 
-// keep notes receipts of the first sink, the one that is read from.
+// bucketArchiveSize is where archives are split that go to buckets alone: then they
+// are fetched and unpacked side by side.
+const bucketArchiveSize = 1 << 30
+
+// archiveSize is what the configuration says, else none, but in buckets alone.
+func (r *run) archiveSize(layout sdk.BackupLayout, allBuckets bool) int64 {
+	configured := r.server.Config.Backup.ArchiveSize
+	switch {
+	case layout != sdk.LayoutTar:
+		return 0
+	case configured != nil:
+		return *configured
+	case allBuckets:
+		return bucketArchiveSize
+	}
+	return 0
+}
+
+// keep notes receipts of one sink, without which there is no backup: all get the
+// same.
 func (r *run) keep(w *catalogue.ReceiptsWriter, receipts []sdk.Receipt) error {
+	required := slices.IndexFunc(r.line.Sinks, func(sink pipeline.Stage) bool { return !sink.Optional })
 	for _, receipt := range receipts {
-		if receipt.Output != 0 {
+		if receipt.Output != required {
 			continue
 		}
 		r.stored += receipt.Size
-		if path.Base(receipt.SourceName) == "base.tar" {
+		if path.Base(receipt.SourceName) == "base.tar" { // whose suffix all others have
 			r.suffix = strings.TrimPrefix(receipt.Name, receipt.SourceName)
 		}
 		err := w.Add(catalogue.ObjectReceipt{

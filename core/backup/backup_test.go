@@ -196,7 +196,7 @@ func TestTheCodecIsThatOfTheTarFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &run{}
+		r := &run{line: pipeline.Line{Sinks: []pipeline.Stage{{}, {Optional: true}}}}
 		if err := r.keep(w, []sdk.Receipt{{Name: test.stored, SourceName: test.sent, Size: 7}, {Name: "base/1/data/base.tar.other", SourceName: "base/1/data/base.tar", Output: 1, Size: 9}}); err != nil {
 			t.Fatal(err)
 		}
@@ -211,19 +211,21 @@ func TestTheCodecIsThatOfTheTarFiles(t *testing.T) {
 
 func TestTheLayoutIsWhatIsConfiguredOrWhatSuitsThePipeline(t *testing.T) {
 	for name, test := range map[string]struct {
-		config string
-		want   sdk.BackupLayout
+		config  string
+		want    sdk.BackupLayout
+		buckets bool
 	}{
-		"nothing said":              {pipelineOf("", `sink "posix" {}`), sdk.LayoutPlain},
-		"a transform":               {pipelineOf("", `transform "compress" {}`, `sink "posix" {}`), sdk.LayoutTar},
-		"tar asked for":             {pipelineOf("", `layout = "tar"`, `sink "posix" {}`), sdk.LayoutTar},
-		"plain asked for":           {pipelineOf("", `layout = "plain"`, `transform "compress" {}`, `sink "posix" {}`), sdk.LayoutPlain},
-		"plain without a transform": {pipelineOf("", `layout = "plain"`), sdk.LayoutPlain},
+		"nothing said":              {pipelineOf("", `sink "posix" {}`), sdk.LayoutPlain, false},
+		"a transform":               {pipelineOf("", `transform "compress" {}`, `sink "posix" {}`), sdk.LayoutTar, false},
+		"tar asked for":             {pipelineOf("", `layout = "tar"`, `sink "posix" {}`), sdk.LayoutTar, false},
+		"plain asked for":           {pipelineOf("", `layout = "plain"`, `transform "compress" {}`, `sink "posix" {}`), sdk.LayoutPlain, false},
+		"plain without a transform": {pipelineOf("", `layout = "plain"`), sdk.LayoutPlain, false},
+		"a bucket":                  {pipelineOf("", `sink "posix" {}`), sdk.LayoutTar, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, test.config)
 			r := &run{server: s.Server.Server}
-			if got := r.layout(s.BackupLine()); got != test.want {
+			if got := r.layout(s.BackupLine(), test.buckets); got != test.want {
 				t.Errorf("%s, expected %s", got, test.want)
 			}
 		})

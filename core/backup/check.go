@@ -5,6 +5,7 @@ import (
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/server"
+	"github.com/barman-go/barman/core/sinks"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -27,7 +28,15 @@ func Check(ctx context.Context, s *server.Server, id catalogue.BackupID) (*catal
 	if err != nil || b.State != catalogue.StateDone {
 		return b, err
 	}
-	if _, err := s.Catalogue.CheckBackup(id); err != nil {
+	state, _, err := s.Catalogue.Evaluate(b)
+	if err != nil || state == b.State {
+		return b, err
+	}
+	err = sinks.Change(ctx, s, id, func() error {
+		_, err := s.Catalogue.CheckBackup(id)
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	return current(s, id)

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/core/server"
+	"github.com/barman-go/barman/core/sinks"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -19,6 +21,7 @@ func (r *run) fail(ctx context.Context, cause error) error {
 	listed := r.listed()
 	r.backup.Fail(r.doing, cause)
 	err := r.withdraw(listed)
+	r.withdrawElsewhere(ctx)
 	r.after(ctx, cause)
 	return errors.Join(fmt.Errorf("backup %s of server %s: %w", r.backup.ID, r.server.Name(), cause), err)
 }
@@ -35,6 +38,22 @@ func (r *run) withdraw(listed bool) error {
 		return err
 	}
 	return discard(r.server, r.backup.ID)
+}
+
+// cleaningUp is how long sinks elsewhere may take to let go of a failed backup.
+const cleaningUp = 30 * time.Second
+
+// withdrawElsewhere is withdraw for the sinks elsewhere, also when the backup was
+// interrupted.
+func (r *run) withdrawElsewhere(ctx context.Context) {
+	r.stop()
+	noted, err := r.server.Catalogue.LagsOf(r.backup.ID)
+	if err == nil && len(noted) == 0 {
+		return // it had not begun
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleaningUp)
+	defer cancel()
+	sinks.Fail(ctx, r.server, r.backup.ID)
 }
 
 // listed tells whether the catalogue may take the backup for a good one.

@@ -3,11 +3,9 @@ package backup
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/barman-go/barman/core/pipeline"
+	"github.com/barman-go/barman/core/sinks"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -69,48 +67,13 @@ func (r *run) beginAnew(ctx context.Context, pause time.Duration) error {
 // about to be tried again.
 func (r *run) clear(ctx context.Context) error {
 	errs := []error{discard(r.server, r.backup.ID)}
-	for i, sink := range r.line.Sinks {
-		err := r.clearSink(ctx, sink, i == 0)
+	for _, sink := range r.server.BackupSinks() {
+		err := sinks.Clear(ctx, r.server, sink, r.backup.ID)
 		if err != nil && sink.Optional {
-			r.server.Logger.Warn("an optional sink keeps what was copied to it", "backup", r.backup.ID, "sink", sink.Name, "error", err)
+			r.server.Logger.Warn("an optional sink keeps what was copied to it", "backup", r.backup.ID, "sink", sink.Label, "error", err)
 			continue
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
-}
-
-// clearedAtOnce bounds how many names are held in memory.
-const clearedAtOnce = 10_000
-
-// clearSink removes all objects of the backup, but for its metadata, which are
-// where the catalogue is: in the first sink by default.
-func (r *run) clearSink(ctx context.Context, stage pipeline.Stage, first bool) error {
-	sink, err := r.server.Engine.OpenSink(ctx, r.line.Server, stage)
-	if err != nil {
-		return err
-	}
-	defer sink.Close()
-	for {
-		var names []string
-		for object, err := range sink.List(ctx, prefix(r.backup.ID)) {
-			if err != nil {
-				return err
-			}
-			// Metadata are beside the data's directories, not in them.
-			if first && !strings.Contains(strings.TrimPrefix(object.Name, prefix(r.backup.ID)), "/") && object.Kind != sdk.KindDirectory {
-				continue
-			}
-			if names = append(names, object.Name); len(names) == clearedAtOnce {
-				break
-			}
-		}
-		if len(names) == 0 {
-			return nil
-		}
-		slices.Reverse(names) // files before the directories that hold them
-		if err := sink.Delete(ctx, names); err != nil {
-			return err
-		}
-	}
 }

@@ -5,74 +5,34 @@ import (
 	"iter"
 	"path"
 	"slices"
-	"strings"
+	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/hooks"
 	"github.com/barman-go/barman/core/pipeline"
+	"github.com/barman-go/barman/core/sinks"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
-// listedAtOnce bounds how many names of a backup's objects are held in memory.
-const listedAtOnce = 10_000
-
-// deleteData removes a backup's objects from all sinks. An optional sink that
-// fails keeps its copy.
+// deleteData removes a backup's objects from all sinks. That an optional sink
+// which fails keeps its copy is noted: the copy goes when the sink is back.
 func (r *run) deleteData(ctx context.Context, id catalogue.BackupID) error {
-	for i, stage := range r.server.BackupLine().Sinks {
-		err := r.deleteFrom(ctx, stage, "base/"+string(id)+"/", i == 0)
-		if err != nil && stage.Optional && ctx.Err() == nil {
-			r.server.Logger.Warn("an optional sink keeps its copy of a backup that was deleted", "backup", id, "sink", stage.Name, "error", err)
-			continue
+	for _, sink := range r.server.BackupSinks() {
+		err := sinks.Clear(ctx, r.server, sink, id)
+		switch {
+		case err != nil && sink.Optional && ctx.Err() == nil:
+			r.server.Logger.Warn("an optional sink keeps its copy of a backup that was deleted, until barman cron or sync-sink finds it back", "backup", id, "sink", sink.Label, "error", err)
+			err = r.server.Catalogue.NoteLag(catalogue.Lag{
+				Sink: sink.Label, Backup: id, Lacks: catalogue.LacksDeletion, Since: time.Now().UTC(), Reason: err.Error(),
+			})
+		case err == nil:
+			err = r.server.Catalogue.ClearLag(sink.Label, id)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// deleteFrom removes all objects below a prefix from one sink. In the first one,
-// where the catalogue is by default, the files of the catalogue stay: they go
-// last.
-func (r *run) deleteFrom(ctx context.Context, stage pipeline.Stage, prefix string, first bool) error {
-	sink, err := r.server.Engine.OpenSink(ctx, r.server.ForStages(), stage)
-	if err != nil {
-		return err
-	}
-	defer sink.Close()
-	stays := func(name string) bool {
-		rest := strings.TrimPrefix(name, prefix)
-		return first && (rest == "backup.info" || rest == catalogue.WithdrawnName || rest == catalogue.ReceiptsName || strings.HasPrefix(rest, "annotations"))
-	}
-	if !first {
-		// A copy that is not complete must not look as if it were.
-		if err := sink.Delete(ctx, []string{prefix + "backup.info"}); err != nil {
-			return err
-		}
-	}
-	for {
-		var names []string
-		for object, err := range sink.List(ctx, prefix) {
-			if err != nil {
-				return err
-			}
-			if stays(object.Name) {
-				continue
-			}
-			if names = append(names, object.Name); len(names) == listedAtOnce {
-				break
-			}
-		}
-		if len(names) == 0 {
-			return nil
-		}
-		// Files before the directories that hold them.
-		slices.Reverse(names)
-		if err := sink.Delete(ctx, names); err != nil {
-			return err
-		}
-	}
 }
 
 // preview adds to the report of a dry run which WAL would go, all in one listing.

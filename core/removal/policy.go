@@ -9,6 +9,7 @@ import (
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/retention"
 	"github.com/barman-go/barman/core/server"
+	"github.com/barman-go/barman/core/sinks"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -119,7 +120,7 @@ func (r *run) enforce(ctx context.Context, b known) error {
 // (catalogue.KeepFull), or with what it needs itself (catalogue.KeepStandalone).
 // Errors: Invalid for a backup that is not complete or builds on another one,
 // Busy while somebody deletes it.
-func Keep(s *server.Server, id catalogue.BackupID, how string) error {
+func Keep(ctx context.Context, s *server.Server, id catalogue.BackupID, how string) error {
 	if how != catalogue.KeepFull && how != catalogue.KeepStandalone {
 		return sdk.Errorf(sdk.Invalid, "%q is no way to keep a backup: use %s or %s", how, catalogue.KeepFull, catalogue.KeepStandalone)
 	}
@@ -130,14 +131,14 @@ func Keep(s *server.Server, id catalogue.BackupID, how string) error {
 		case b.ParentID != "":
 			return sdk.Errorf(sdk.Invalid, "backup %s of server %s is incremental: keep the one that it builds on", id, s.Name())
 		}
-		return s.Catalogue.Annotate(id, catalogue.AnnotationKeep, how)
+		return sinks.Change(ctx, s, id, func() error { return s.Catalogue.Annotate(id, catalogue.AnnotationKeep, how) })
 	})
 }
 
 // LetGo undoes Keep. A backup that is not kept is no error.
-func LetGo(s *server.Server, id catalogue.BackupID) error {
+func LetGo(ctx context.Context, s *server.Server, id catalogue.BackupID) error {
 	return withBackup(s, id, func(*catalogue.Backup) error {
-		return s.Catalogue.RemoveAnnotation(id, catalogue.AnnotationKeep)
+		return sinks.Change(ctx, s, id, func() error { return s.Catalogue.RemoveAnnotation(id, catalogue.AnnotationKeep) })
 	})
 }
 

@@ -269,13 +269,13 @@ func TestWhatMustStayIsNotDeleted(t *testing.T) {
 		t.Error(err)
 	}
 	s.backup(4, 8)
-	if err := Keep(s.Server.Server, day(1), catalogue.KeepFull); err != nil {
+	if err := Keep(t.Context(), s.Server.Server, day(1), catalogue.KeepFull); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.delete(1); sdk.KindOf(err) != sdk.Denied || !strings.Contains(err.Error(), "keep --release") {
 		t.Errorf("%v", err)
 	}
-	if err := LetGo(s.Server.Server, day(1)); err != nil {
+	if err := LetGo(t.Context(), s.Server.Server, day(1)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.delete(1); err != nil {
@@ -292,11 +292,11 @@ func TestOnlyCompleteBackupsAreKept(t *testing.T) {
 	s.backup(1, 2, func(b *catalogue.Backup) { b.State = catalogue.StateWaitingForWALs })
 	s.backup(2, 2, func(b *catalogue.Backup) { b.ParentID = day(1) })
 	for n, how := range map[int]string{1: catalogue.KeepFull, 2: catalogue.KeepStandalone} {
-		if err := Keep(s.Server.Server, day(n), how); sdk.KindOf(err) != sdk.Invalid {
+		if err := Keep(t.Context(), s.Server.Server, day(n), how); sdk.KindOf(err) != sdk.Invalid {
 			t.Errorf("backup of day %d: %v", n, err)
 		}
 	}
-	if err := Keep(s.Server.Server, day(1), "for ever"); sdk.KindOf(err) != sdk.Invalid {
+	if err := Keep(t.Context(), s.Server.Server, day(1), "for ever"); sdk.KindOf(err) != sdk.Invalid {
 		t.Errorf("%v", err)
 	}
 }
@@ -373,7 +373,7 @@ func TestAPolicyDeletesWhatIsObsolete(t *testing.T) {
 		s.backup(n, 2*n)
 	}
 	s.backup(5, 10, func(b *catalogue.Backup) { b.State = catalogue.StateWaitingForWALs })
-	if err := Keep(s.Server.Server, day(1), catalogue.KeepStandalone); err != nil {
+	if err := Keep(t.Context(), s.Server.Server, day(1), catalogue.KeepStandalone); err != nil {
 		t.Fatal(err)
 	}
 	s.archive(2, 12)

@@ -131,7 +131,7 @@ func (r *run) locked(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.checkBackups()
+	return r.checkBackups(ctx)
 }
 
 // archiveAll archives what the queue gives out.

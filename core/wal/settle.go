@@ -20,7 +20,9 @@ func (r *run) settleAll(ctx context.Context, f *file) error {
 		found, err := r.settle(ctx, f, i)
 		switch {
 		case sink.Optional && err != nil:
-			r.giveUp(i, err)
+			if err := r.giveUp(i, err); err != nil {
+				return err
+			}
 		case err != nil:
 			return err
 		case found == different:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/pipeline"
@@ -299,19 +300,23 @@ func (r *run) caughtUp(ctx context.Context, f *file) error {
 			return err
 		}
 		if _, err := r.settle(ctx, f, sink); err != nil {
-			r.giveUp(sink, err)
+			if err := r.giveUp(sink, err); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// giveUp does without an optional sink for the rest of the run.
-func (r *run) giveUp(sink int, reason error) {
+// giveUp does without an optional sink for the rest of the run. That it lacks WAL
+// is noted before that WAL is recorded.
+func (r *run) giveUp(sink int, reason error) error {
 	if r.givenUp[sink] {
-		return
+		return nil
 	}
 	r.givenUp[sink] = true
-	name := r.server.WALLine().Sinks[sink].Name
+	name := r.server.WALSinks()[sink].Label
 	r.report.Lost = append(r.report.Lost, LostSink{Sink: name, Reason: reason.Error()})
 	r.server.Logger.Warn("WAL is archived without an optional sink", "sink", name, "reason", reason)
+	return r.server.Catalogue.NoteLag(catalogue.Lag{Sink: name, Lacks: catalogue.LacksWAL, Since: time.Now().UTC(), Reason: reason.Error()})
 }

@@ -1,19 +1,21 @@
 package wal
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/sinks"
 	"github.com/barman-go/barman/sdk"
 )
 
 // checkBackups brings the state of the backups that wait for WAL up to date.
 // FAILED is for ever, so it waits while a file that a backup needs still lies
 // where it came from.
-func (r *run) checkBackups() error {
+func (r *run) checkBackups(ctx context.Context) error {
 	for entry, err := range r.server.Catalogue.Entries() {
 		if err != nil {
 			return err
@@ -25,7 +27,7 @@ func (r *run) checkBackups() error {
 		if entry.Backup.State != catalogue.StateWaitingForWALs {
 			continue
 		}
-		if err := r.checkBackup(entry.Backup); err != nil {
+		if err := r.checkBackup(ctx, entry.Backup); err != nil {
 			// The archive is as it should be; the others have a right to be looked at.
 			r.server.Logger.Warn("a backup cannot be held against the WAL archive", "backup", entry.ID, "error", err)
 		}
@@ -33,7 +35,7 @@ func (r *run) checkBackups() error {
 	return nil
 }
 
-func (r *run) checkBackup(b *catalogue.Backup) error {
+func (r *run) checkBackup(ctx context.Context, b *catalogue.Backup) error {
 	state, reason, err := r.server.Catalogue.Evaluate(b)
 	if err != nil || state == b.State {
 		return err
@@ -47,7 +49,11 @@ func (r *run) checkBackup(b *catalogue.Backup) error {
 			return errors.New(reason + ", but files that it needs are still to be archived")
 		}
 	}
-	checked, err := r.server.Catalogue.CheckBackup(b.ID)
+	var checked *catalogue.Backup
+	err = sinks.Change(ctx, r.server, b.ID, func() (err error) {
+		checked, err = r.server.Catalogue.CheckBackup(b.ID)
+		return err
+	})
 	if sdk.KindOf(err) == sdk.Busy {
 		return nil // whoever works on it does this
 	}
