@@ -20,6 +20,8 @@ type Entry struct {
 	Name string
 	// Type holds the type bits only.
 	Type fs.FileMode
+	// Mode holds the permission bits; Lstat alone tells them.
+	Mode fs.FileMode
 	// Size is that of a regular file in bytes; ModTime and Changed are when its
 	// content and its entry were changed last. ReadDir leaves them out.
 	Size             int64

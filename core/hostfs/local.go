@@ -43,7 +43,9 @@ func (Local) Lstat(path string) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	return entry(filepath.Base(path), info), nil
+	e := entry(filepath.Base(path), info)
+	e.Mode = info.Mode().Perm()
+	return e, nil
 }
 
 func entry(name string, info fs.FileInfo) Entry {

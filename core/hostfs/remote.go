@@ -94,7 +94,7 @@ func (r *Remote) Lstat(at string) (Entry, error) {
 	if _, err := fmt.Sscanf(string(said), "%x %d %d %d", &mode, &size, &modified, &changed); err != nil {
 		return Entry{}, sdk.Errorf(sdk.Corrupt, "stat of %s on the other host says %.100q", at, said)
 	}
-	return Entry{Name: path.Base(at), Type: typeOf(mode), Size: size, ModTime: time.Unix(modified, 0), Changed: time.Unix(changed, 0)}, nil
+	return Entry{Name: path.Base(at), Type: typeOf(mode), Mode: fs.FileMode(mode).Perm(), Size: size, ModTime: time.Unix(modified, 0), Changed: time.Unix(changed, 0)}, nil
 }
 
 // typeOf is the type of a file by its mode in stat(2).

@@ -25,27 +25,40 @@ func (e *Engine) Restore(ctx context.Context, line Line, selections []host.Selec
 	absorber.events.Progress = observe.progress
 	runCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var failed error
-	nodes[0].events.Receipts = func(receipts []sdk.Receipt) {
-		if observe.Receipts == nil || failed != nil {
-			return
-		}
-		if failed = observe.Receipts(receipts); failed != nil {
-			cancel(failed)
-		}
-	}
+	failed := observe.check(nodes[0], cancel)
 	r, _ := e.begin(runCtx, nodes)
 	err = interrupted(runCtx, r.wait())
-	if failed != nil {
-		return failed
+	if *failed != nil {
+		return *failed
 	}
 	return err
+}
+
+// check has receipts of what a store gave looked at; the error that comes of it
+// ends the pipeline and is in failed by its end.
+func (o Observer) check(store *node, cancel context.CancelCauseFunc) (failed *error) {
+	failed = new(error)
+	store.events.Receipts = func(receipts []sdk.Receipt) {
+		if o.Receipts == nil || *failed != nil {
+			return
+		}
+		if *failed = o.Receipts(receipts); *failed != nil {
+			cancel(*failed)
+		}
+	}
+	return failed
 }
 
 // Read runs sink → transforms reversed → the core: take is called for every
 // object and must read it to its end, for several at once when the line has
 // several lanes. The first error of take ends it.
 func (e *Engine) Read(ctx context.Context, line Line, selections []host.Selection, take func(ctx context.Context, o sdk.Object, r io.Reader) error) error {
+	return e.ReadObserved(ctx, line, selections, Observer{}, take)
+}
+
+// ReadObserved is Read with an observer's Receipts, which tell as their source
+// what was read of the store.
+func (e *Engine) ReadObserved(ctx context.Context, line Line, selections []host.Selection, observe Observer, take func(ctx context.Context, o sdk.Object, r io.Reader) error) error {
 	nodes, err := e.launch(ctx, line.Server, fromStore(line)...)
 	if err != nil {
 		return err
@@ -57,9 +70,16 @@ func (e *Engine) Read(ctx context.Context, line Line, selections []host.Selectio
 		return err
 	}
 	e.wireFromStore(line, nodes, selections, inputs)
-	r, runCtx := e.begin(ctx, nodes)
+	readCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	failed := observe.check(nodes[0], cancel)
+	r, runCtx := e.begin(readCtx, nodes)
 	r.goes("barman", false, func() error { return absorber.Absorb(runCtx, take) })
-	return interrupted(ctx, r.wait())
+	err = interrupted(readCtx, r.wait())
+	if *failed != nil {
+		return *failed
+	}
+	return err
 }
 
 // fromStore lists the stages on the way back, and what comes after them.

@@ -1,11 +1,10 @@
 package recovery
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/barman-go/barman/core/durable"
+	"github.com/barman-go/barman/core/hostfs"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
@@ -38,7 +37,7 @@ func complete(all []destination, e errand) error {
 // reclaim puts the guards of tablespaces up again that a recovery into the same
 // directories had taken away before it was killed.
 func reclaim(all []destination, e errand) error {
-	guard, err := readOptional(filepath.Join(all[0].path, pidFile))
+	guard, err := readOptional(all[0].host, filepath.Join(all[0].path, pidFile))
 	if err != nil || !strings.HasPrefix(string(guard), guardText) {
 		return err
 	}
@@ -68,13 +67,13 @@ func reclaim(all []destination, e errand) error {
 // holdsOurs tells whether there is nothing but what belongs there: of a
 // tablespace, or WAL.
 func (d destination) holdsOurs() (bool, error) {
-	entries, err := os.ReadDir(d.path)
+	entries, err := d.host.ReadDir(d.path)
 	if err != nil {
 		return false, err
 	}
 	for _, entry := range entries {
-		name := entry.Name()
-		if name == pidFile || durable.IsTemporary(name, pidFile) {
+		name := entry.Name
+		if name == pidFile || hostfs.Temporary(name, pidFile) {
 			continue
 		}
 		if _, err := wal.ParseName(name); d.wal && err != nil || !d.wal && !strings.HasPrefix(name, "PG_") {

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/barman-go/barman/core/hostfs"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -12,7 +13,7 @@ import (
 // their guards are taken away.
 func restoredInto(t *testing.T) []destination {
 	t.Helper()
-	all := []destination{{path: filepath.Join(t.TempDir(), "data")}, {path: filepath.Join(t.TempDir(), "fast")}}
+	all := []destination{{host: hostfs.Local{}, path: filepath.Join(t.TempDir(), "data")}, {host: hostfs.Local{}, path: filepath.Join(t.TempDir(), "fast")}}
 	for i, d := range all {
 		if err := os.Mkdir(d.path, 0o700); err != nil {
 			t.Fatal(err)
@@ -90,7 +91,7 @@ func TestTablespaceWithOtherFilesIsRefusedThoughAGuardNamesIt(t *testing.T) {
 }
 
 func TestGuardThatWasNeverPutUpIsNoObstacle(t *testing.T) {
-	d := destination{path: t.TempDir()}
+	d := destination{host: hostfs.Local{}, path: t.TempDir()}
 	if err := os.WriteFile(filepath.Join(d.path, ".postmaster.pid.123.tmp"), []byte("bar"), 0o600); err != nil {
 		t.Fatal(err)
 	}

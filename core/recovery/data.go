@@ -4,7 +4,6 @@ import (
 	"context"
 	"path/filepath"
 
-	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/stored"
 )
@@ -23,10 +22,14 @@ func (r *run) restoreData(ctx context.Context, form stored.Form) error {
 	}
 	if known != nil {
 		observe.Receipts = known.check
+		r.sizes = known.sizes(form.Suffix)
 	}
-	if r.reuse && !form.Tar {
+	switch {
+	case r.reuse && !form.Tar:
 		err = r.revise(ctx, line, form, known, observe)
-	} else {
+	case r.host.Remote() != "":
+		err = r.sendData(ctx, line, form.Selections, observe)
+	default:
 		err = r.server.Engine.Restore(ctx, line, form.Selections, r.target(), observe)
 	}
 	if err != nil {
@@ -39,7 +42,7 @@ func (r *run) restoreData(ctx context.Context, form stored.Form) error {
 	}
 	// PostgreSQL would make the tablespaces' links anew from this file, to where
 	// they were on the original server.
-	return durable.Remove(filepath.Join(r.request.Destination, "tablespace_map"))
+	return r.host.Remove(filepath.Join(r.request.Destination, "tablespace_map"))
 }
 
 // target is the sink that restores the backup.

@@ -5,15 +5,14 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/barman-go/barman/core/catalogue"
-	"github.com/barman-go/barman/core/durable"
+	"github.com/barman-go/barman/core/hostfs"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -28,32 +27,28 @@ const (
 
 // destination is a directory that is being restored into.
 type destination struct {
+	host hostfs.Host
 	path string
 	wal  bool // it is for WAL to wait in
 }
 
 // hold creates the directory if need be and keeps other recoveries out of it
-// until the file is closed.
-func (d destination) hold() (*os.File, error) {
+// until the lock is closed.
+func (d destination) hold() (io.Closer, error) {
 	if !filepath.IsAbs(d.path) {
 		return nil, sdk.Errorf(sdk.Invalid, "%s: give an absolute path", d.path)
 	}
-	directory, err := os.Open(d.path)
+	held, err := d.host.Lock(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := makeDirectory(d.path); err != nil {
+		if err := makeDirectory(d.host, d.path); err != nil {
 			return nil, err
 		}
-		directory, err = os.Open(d.path)
+		held, err = d.host.Lock(d.path)
 	}
 	if err != nil {
-		return nil, sdk.Errorf(sdk.Denied, "destination: %w", err)
+		return nil, inDestination(err)
 	}
-	err = syscall.Flock(int(directory.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, errors.Join(sdk.Errorf(sdk.Busy, "another barman recovers into %s", d.path), directory.Close())
-	}
-	// Network file systems do not lock directories; there nobody is kept out.
-	return directory, nil
+	return held, nil
 }
 
 // errand is what a recovery is about, as far as its destinations are concerned.
@@ -80,7 +75,7 @@ const (
 func missing(all []destination) []string {
 	var paths []string
 	for _, d := range all {
-		if _, err := os.Lstat(d.path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := d.host.Lstat(d.path); errors.Is(err, fs.ErrNotExist) {
 			paths = append(paths, d.path)
 		}
 	}
@@ -90,11 +85,11 @@ func missing(all []destination) []string {
 // occupied tells whether any directory holds something that no recovery left.
 func occupied(all []destination) bool {
 	for _, d := range all {
-		entries, err := os.ReadDir(d.path)
+		entries, err := d.host.ReadDir(d.path)
 		if err != nil || empty(entries) {
 			continue // what is wrong with it is told when it is written to
 		}
-		if guard, err := readOptional(filepath.Join(d.path, pidFile)); err != nil || !strings.HasPrefix(string(guard), guardText) {
+		if guard, err := readOptional(d.host, filepath.Join(d.path, pidFile)); err != nil || !strings.HasPrefix(string(guard), guardText) {
 			return true
 		}
 	}
@@ -131,11 +126,15 @@ func (e errand) reuses(c content) bool {
 // look finds out what is in the directory. What this recovery must not touch is
 // an error of kind Exists.
 func (d destination) look(e errand, isData bool) (content, error) {
-	entries, err := os.ReadDir(d.path)
+	entries, err := d.host.ReadDir(d.path)
 	if err != nil {
-		return nothing, sdk.Errorf(sdk.Denied, "destination: %w", err)
+		return nothing, inDestination(err)
 	}
-	guard, err := readOptional(filepath.Join(d.path, pidFile))
+	guard, err := readOptional(d.host, filepath.Join(d.path, pidFile))
+	if err != nil {
+		return nothing, inDestination(err)
+	}
+	alive, err := running(d.host, guard)
 	switch {
 	case err != nil:
 		return nothing, err
@@ -145,7 +144,7 @@ func (d destination) look(e errand, isData bool) (content, error) {
 		return foreign, nil
 	case empty(entries):
 		return nothing, nil
-	case running(guard):
+	case alive:
 		return nothing, sdk.Errorf(sdk.Exists, "%s is the data directory of a running PostgreSQL (its postmaster.pid names a live process): recover into another directory", d.path)
 	case e.onto == nil || d.wal:
 		return nothing, sdk.Errorf(sdk.Exists, "%s is not empty: recover into a new or empty directory; if this is an older or damaged copy of the same cluster, --delta-restore reuses its files", d.path)
@@ -162,14 +161,14 @@ func (d destination) look(e errand, isData bool) (content, error) {
 // holdsCluster makes sure that a directory whose files are to be replaced is an
 // older or damaged copy of the cluster that a backup is of.
 func (d destination) holdsCluster(b *catalogue.Backup) error {
-	major, err := readOptional(filepath.Join(d.path, versionFile))
+	major, err := readOptional(d.host, filepath.Join(d.path, versionFile))
 	if err != nil {
 		return err
 	}
 	if text := strings.TrimSpace(string(major)); text != majorText(b.Version) {
 		return sdk.Errorf(sdk.Exists, "%s is not empty, and no data directory of PostgreSQL %s (its PG_VERSION says %q): only such a directory is restored onto", d.path, majorText(b.Version), clipped(text))
 	}
-	control, err := readOptional(filepath.Join(d.path, "global", "pg_control"))
+	control, err := readOptional(d.host, filepath.Join(d.path, "global", "pg_control"))
 	if err != nil || len(control) < 8 {
 		return err // lost or damaged, which may be why it is to be restored
 	}
@@ -197,8 +196,8 @@ func (d destination) prepare(e errand, holds content) error {
 			return err
 		}
 	}
-	if err := os.Chmod(d.path, 0o700); err != nil {
-		return sdk.Errorf(sdk.Denied, "destination: %w", err)
+	if err := d.host.Chmod(d.path, 0o700); err != nil {
+		return inDestination(err)
 	}
 	return d.guard(e)
 }
@@ -206,15 +205,15 @@ func (d destination) prepare(e errand, holds content) error {
 // clear removes what another recovery left. Hidden files that no recovery makes
 // are the user's.
 func (d destination) clear() error {
-	entries, err := os.ReadDir(d.path)
+	entries, err := d.host.ReadDir(d.path)
 	if err != nil {
-		return sdk.Errorf(sdk.Denied, "destination: %w", err)
+		return inDestination(err)
 	}
 	for _, entry := range entries {
-		if entry.Name() == pidFile || theirs(entry.Name()) {
+		if entry.Name == pidFile || theirs(entry.Name) {
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(d.path, entry.Name())); err != nil {
+		if err := d.host.RemoveAll(filepath.Join(d.path, entry.Name)); err != nil {
 			return sdk.Errorf(sdk.Denied, "clear what an earlier recovery left: %w", err)
 		}
 	}
@@ -227,7 +226,7 @@ func (d destination) guard(e errand, lines ...string) error {
 	for _, line := range lines {
 		text += line + "\n"
 	}
-	if err := durable.WriteFile(filepath.Join(d.path, pidFile), []byte(text), 0o600); err != nil {
+	if err := d.host.WriteFile(filepath.Join(d.path, pidFile), []byte(text), 0o600); err != nil {
 		return fmt.Errorf("destination: %w", err)
 	}
 	return nil
@@ -256,9 +255,9 @@ func markOf(guard []byte) string {
 
 // empty tells whether nothing is there but hidden files, as Barman in Python sees
 // it.
-func empty(entries []fs.DirEntry) bool {
+func empty(entries []hostfs.Entry) bool {
 	for _, entry := range entries {
-		if !strings.HasPrefix(entry.Name(), ".") {
+		if !strings.HasPrefix(entry.Name, ".") {
 			return false
 		}
 	}
@@ -268,67 +267,42 @@ func empty(entries []fs.DirEntry) bool {
 // theirs tells of a name at the top of a destination whether it is a hidden file
 // of the user's.
 func theirs(name string) bool {
-	return strings.HasPrefix(name, ".") && name != recoverInfo && !durable.IsTemporary(name, pidFile)
+	return strings.HasPrefix(name, ".") && name != recoverInfo && !hostfs.Temporary(name, pidFile)
 }
 
 // complete takes the guard away: from here on PostgreSQL can start.
 func (d destination) complete() error {
-	if err := durable.SyncDirectory(d.path); err != nil {
+	if err := d.host.SyncDirectory(d.path); err != nil {
 		return err
 	}
-	return durable.Remove(filepath.Join(d.path, pidFile))
+	return d.host.Remove(filepath.Join(d.path, pidFile))
 }
 
 // running reports whether a postmaster.pid names a live process.
-func running(pidFile []byte) bool {
+func running(host hostfs.Host, pidFile []byte) (bool, error) {
 	first, _, _ := strings.Cut(string(pidFile), "\n")
 	pid, err := strconv.Atoi(strings.TrimSpace(first))
 	if err != nil || pid <= 0 {
-		return false
+		return false, nil
 	}
-	err = syscall.Kill(pid, 0)
-	return err == nil || errors.Is(err, syscall.EPERM)
+	return host.Running(pid)
 }
 
 // makeDirectory creates a directory and those above it, durably.
-func makeDirectory(path string) error {
-	if err := durable.MakeDirectory(path); err != nil {
-		return sdk.Errorf(cmp.Or(sdk.KindOf(err), sdk.Denied), "destination: %w", err)
-	}
-	return nil
+func makeDirectory(host hostfs.Host, path string) error {
+	return inDestination(host.MakeDirectory(path))
 }
 
-// handOver gives everything below root to an owner. PostgreSQL starts only from
-// files of its own user, and root restores on behalf of somebody else.
-func handOver(root string, owner *syscall.Stat_t) error {
-	if os.Geteuid() != 0 || owner == nil || owner.Uid == 0 {
+// inDestination tells that an error is about where a recovery writes.
+func inDestination(err error) error {
+	if err == nil {
 		return nil
 	}
-	return filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Lchown(path, int(owner.Uid), int(owner.Gid))
-	})
+	return sdk.Errorf(cmp.Or(sdk.KindOf(err), sdk.Denied), "destination: %w", err)
 }
 
-// ownerOf returns the owner of a directory, or of the nearest one above it that
-// exists.
-func ownerOf(path string) (*syscall.Stat_t, error) {
-	for {
-		info, err := os.Stat(path)
-		if err == nil {
-			return info.Sys().(*syscall.Stat_t), nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) || path == "/" {
-			return nil, sdk.Errorf(sdk.Denied, "destination: %w", err)
-		}
-		path = filepath.Dir(path)
-	}
-}
-
-func readOptional(path string) ([]byte, error) {
-	content, err := os.ReadFile(path)
+func readOptional(host hostfs.Host, path string) ([]byte, error) {
+	content, err := host.ReadFile(path, maxSettingsFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/barman-go/barman/core/hostfs"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -58,24 +59,24 @@ func plausible(name string) bool {
 // there is of it; a standby goes on, and gets it once it is whole, or streams.
 func (r *run) restoreCommand() (string, error) {
 	get, partial := r.request.GetWAL, !r.request.Standby
-	catalogueOwner, err := ownerOf(r.server.Catalogue.Layout().BackupDirectory)
+	catalogueOwner, err := hostfs.Local{}.Owner(r.server.Catalogue.Layout().BackupDirectory)
 	if err != nil {
 		return "", err
 	}
 	if get.Host != "" {
 		as := get.User
 		if as == "" {
-			if as, err = userName(catalogueOwner.Uid); err != nil {
+			if as, err = userName(catalogueOwner.User); err != nil {
 				return "", sdk.Errorf(sdk.Invalid, "fetch WAL from %s: %w: give a user and a host, as in barman@%s", get.Host, err, get.Host)
 			}
 		}
 		return get.overSSH(r.server.Name(), as, partial, r.line.Lanes), nil
 	}
 	var through []string
-	if uid, known := r.postgresUser(); !known || uid != catalogueOwner.Uid {
-		as, err := userName(catalogueOwner.Uid)
+	if uid, known := r.postgresUser(); !known || uid != catalogueOwner.User {
+		as, err := userName(catalogueOwner.User)
 		if err != nil {
-			as = "#" + strconv.FormatUint(uint64(catalogueOwner.Uid), 10) // as sudo writes it
+			as = "#" + strconv.FormatUint(uint64(catalogueOwner.User), 10) // as sudo writes it
 		}
 		through = []string{"sudo", "-n", "-u", as}
 		r.warn("the catalogue belongs to user %s, and PostgreSQL will run as another one: restore_command therefore goes through sudo. "+
@@ -91,7 +92,7 @@ func (r *run) postgresUser() (uid uint32, known bool) {
 	if self := os.Geteuid(); self != 0 {
 		return uint32(self), true
 	}
-	return r.owner.Uid, r.owner.Uid != 0
+	return r.owner.User, r.owner.User != 0
 }
 
 // exitUnfetched is what restore_command ends with when WAL could not be fetched:

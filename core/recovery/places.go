@@ -27,7 +27,10 @@ func (r *run) placeTablespaces() error {
 		if !filepath.IsAbs(location) {
 			return sdk.Errorf(sdk.Invalid, "tablespace %s: %q is not an absolute path", t.Name, location)
 		}
-		location = resolved(location)
+		location, err := r.host.Resolve(location)
+		if err != nil {
+			return err
+		}
 		if err := r.apart("tablespace "+t.Name, location, taken); err != nil {
 			return err
 		}
@@ -44,11 +47,8 @@ func (r *run) placeTablespaces() error {
 // apart refuses to write where the server's backups and WAL are, or where
 // something else of the recovery goes.
 func (r *run) apart(what, path string, taken []string) error {
-	layout := r.server.Catalogue.Layout()
-	for _, own := range []string{
-		layout.BackupDirectory, layout.BasebackupsDirectory, layout.WALsDirectory, layout.IncomingDirectory, layout.StreamingDirectory,
-	} {
-		if own = resolved(own); overlap(path, own) {
+	for _, own := range r.ownDirectories() {
+		if overlap(path, own) {
 			return sdk.Errorf(sdk.Invalid, "%s: %s overlaps %s, where barman keeps backups and WAL of this server", what, path, own)
 		}
 	}
@@ -58,6 +58,23 @@ func (r *run) apart(what, path string, taken []string) error {
 		}
 	}
 	return nil
+}
+
+// ownDirectories are those of the server's catalogue, on the host where it is.
+func (r *run) ownDirectories() []string {
+	if r.host.Remote() != "" {
+		return nil
+	}
+	layout := r.server.Catalogue.Layout()
+	var own []string
+	for _, path := range []string{
+		layout.BackupDirectory, layout.BasebackupsDirectory, layout.WALsDirectory, layout.IncomingDirectory, layout.StreamingDirectory,
+	} {
+		if resolved, err := r.host.Resolve(path); err == nil {
+			own = append(own, resolved)
+		}
+	}
+	return own
 }
 
 func overlap(a, b string) bool { return within(a, b) || within(b, a) }
@@ -82,7 +99,10 @@ func (r *run) placeWAL(taken []string) error {
 	if !filepath.IsAbs(r.request.StagingWAL) {
 		return sdk.Errorf(sdk.Invalid, "staging WAL directory %q: give an absolute path", r.request.StagingWAL)
 	}
-	directory := resolved(r.request.StagingWAL)
+	directory, err := r.host.Resolve(r.request.StagingWAL)
+	if err != nil {
+		return err
+	}
 	if err := r.apart("staging WAL directory", directory, taken); err != nil {
 		return err
 	}
@@ -95,20 +115,6 @@ func (r *run) stagesElsewhere() bool {
 	return r.request.StagingWAL != "" && r.request.GetWAL == nil && !r.request.Standby
 }
 
-// resolved is a path without symbolic links, as far as it exists: two names of
-// one directory must not be taken for two.
-func resolved(path string) string {
-	path = filepath.Clean(path)
-	real, err := filepath.EvalSymlinks(path)
-	if err == nil {
-		return real
-	}
-	if parent := filepath.Dir(path); parent != path {
-		return filepath.Join(resolved(parent), filepath.Base(path))
-	}
-	return path
-}
-
 // within reports whether path is root or lies below it.
 func within(path, root string) bool {
 	return path == root || strings.HasPrefix(path, strings.TrimSuffix(root, "/")+"/")
@@ -117,12 +123,12 @@ func within(path, root string) bool {
 // destinations are all directories that are written to, the data directory
 // first.
 func (r *run) destinations() []destination {
-	all := []destination{{path: r.request.Destination}}
+	all := []destination{{host: r.host, path: r.request.Destination}}
 	for _, location := range r.mounts {
-		all = append(all, destination{path: location})
+		all = append(all, destination{host: r.host, path: location})
 	}
 	if r.stagesElsewhere() {
-		all = append(all, destination{path: r.request.StagingWAL, wal: true})
+		all = append(all, destination{host: r.host, path: r.request.StagingWAL, wal: true})
 	}
 	return all
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/hostfs"
 	"github.com/barman-go/barman/core/internal/plugintest"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
@@ -79,7 +80,7 @@ func (w *world) backup(id catalogue.BackupID) *catalogue.Backup {
 func (w *world) try(id catalogue.BackupID, request Request) ([]string, error) {
 	w.t.Helper()
 	request.Backup = w.backup(id)
-	r := &run{server: w.Server, request: request}
+	r := &run{server: w.Server, host: hostfs.Local{}, request: request}
 	err := r.leadsThere(w.t.Context())
 	return r.report.Warnings, err
 }

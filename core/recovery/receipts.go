@@ -46,7 +46,7 @@ func (r *run) receipts(selections []host.Selection) (*receipts, error) {
 			c.exact[s.Rename] = s.Name
 		}
 	}
-	if r.reuse {
+	if r.reuse || r.host.Remote() != "" {
 		c.content = map[uint64]summary{}
 	}
 	for o, err := range objects {
@@ -58,7 +58,7 @@ func (r *run) receipts(selections []host.Selection) (*receipts, error) {
 		}
 		key := maphash.String(c.seed, o.Name)
 		c.expected[key] = c.sum(o.StoredSize, uint32(o.StoredCRC32C))
-		if r.reuse {
+		if c.content != nil {
 			c.content[key] = summary{o.Size, uint32(o.CRC32C)}
 		}
 	}

@@ -6,16 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
-	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/core/hooks"
+	"github.com/barman-go/barman/core/hostfs"
 	"github.com/barman-go/barman/core/pipeline"
+	"github.com/barman-go/barman/core/remote"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/core/stored"
 	"github.com/barman-go/barman/core/wal"
@@ -45,6 +44,15 @@ type Request struct {
 	// the recovery are written to, since PostgreSQL 12; empty for
 	// postgresql.auto.conf.
 	RecoveryFile string
+	// Remote restores on another host, to which this SSH command leads, such as
+	// "ssh postgres@pg"; all directories are on that host then. Empty restores on
+	// this one.
+	Remote string
+	// NetworkCompression compresses what goes to the other host.
+	NetworkCompression bool
+	// StagingPath is the directory on this host in which files wait that cannot go
+	// to the other host as they are read; empty for the system's.
+	StagingPath string
 	// Delta restores onto the files of a cluster that does not run: what is the same
 	// stays, the rest is replaced or removed. Only backups in plain files can be.
 	Delta bool
@@ -97,9 +105,13 @@ type run struct {
 	report  Report
 	hooks   *hooks.Hooks
 	line    pipeline.Line
-	owner   *syscall.Stat_t
+	host    hostfs.Host // where it is restored to
+	owner   hostfs.Owner
 	mounts  map[string]string // by the name below the data directory
 	reuse   bool              // there are files to go on with
+	// sizes are those of files in the backup before transforms, by the names that they
+	// have on their way; nil when nobody knows.
+	sizes func(name string) (int64, bool)
 }
 
 // Run restores a backup and prepares it to recover to the target. It changes
@@ -109,9 +121,16 @@ func Run(ctx context.Context, s *server.Server, request Request) (Report, error)
 	if !filepath.IsAbs(request.Destination) {
 		return Report{}, sdk.Errorf(sdk.Invalid, "destination %q: give an absolute path", request.Destination)
 	}
-	request.Destination = resolved(request.Destination)
+	host, disconnect, err := reachHost(ctx, request.Remote)
+	if err != nil {
+		return Report{}, err
+	}
+	defer disconnect()
+	if request.Destination, err = host.Resolve(request.Destination); err != nil {
+		return Report{}, inDestination(err)
+	}
 	r := &run{
-		server: s, request: request, hooks: hooks.Of(s, hooks.Recovery), line: s.BackupLine(), mounts: map[string]string{},
+		server: s, request: request, hooks: hooks.Of(s, hooks.Recovery), line: s.BackupLine(), host: host, mounts: map[string]string{},
 		report: Report{Backup: request.Backup.ID, Destination: request.Destination, Tablespaces: map[string]string{}},
 	}
 	if request.Jobs > 0 {
@@ -142,6 +161,18 @@ func Run(ctx context.Context, s *server.Server, request Request) (Report, error)
 	return r.report, nil
 }
 
+// reachHost is the host that is restored to, and what ends the connection.
+func reachHost(ctx context.Context, command string) (host hostfs.Host, disconnect func(), err error) {
+	if command == "" {
+		return hostfs.Local{}, func() {}, nil
+	}
+	remote, err := hostfs.Connect(ctx, remote.Shell{Command: command})
+	if err != nil {
+		return nil, nil, err
+	}
+	return remote, func() { _ = remote.Close() }, nil // whatever became of it has been told
+}
+
 // validate refuses, before anything is written, what can't succeed.
 func (r *run) validate(ctx context.Context) error {
 	b := r.request.Backup
@@ -160,6 +191,9 @@ func (r *run) validate(ctx context.Context) error {
 	if r.request.GetWAL != nil {
 		if err := r.request.GetWAL.validate(); err != nil {
 			return err
+		}
+		if r.host.Remote() != "" && r.request.GetWAL.Host == "" {
+			return sdk.Errorf(sdk.Invalid, "a server on another host fetches WAL over SSH: name this host, as that one knows it")
 		}
 	}
 	if file := r.request.RecoveryFile; file != "" && (filepath.Base(file) != file || file == "." || file == ".." || strings.ContainsFunc(file, unprintable)) {
@@ -220,8 +254,8 @@ func (r *run) recover(ctx context.Context) error {
 		}
 		r.request.Delta = false
 	}
-	if r.owner, err = ownerOf(r.request.Destination); err != nil {
-		return err
+	if r.owner, err = r.host.Owner(r.request.Destination); err != nil {
+		return inDestination(err)
 	}
 	e, err := r.errand()
 	if err != nil {
@@ -238,7 +272,7 @@ func (r *run) recover(ctx context.Context) error {
 	}
 	if r.reuse, err = prepareAll(all, e); err != nil {
 		for _, path := range created {
-			_ = os.Remove(path) // one that is not empty stays
+			r.host.RemoveEmpty(path)
 		}
 		return err
 	}
@@ -253,8 +287,8 @@ func (r *run) recover(ctx context.Context) error {
 		}
 		return err
 	}
-	if r.reuse {
-		if r.report.Kept, err = kept(all, begun); err != nil {
+	if r.reuse && r.host.Remote() == "" { // of another host it is known already
+		if r.report.Kept, err = kept(ctx, all, begun); err != nil {
 			return err
 		}
 	}
@@ -262,11 +296,11 @@ func (r *run) recover(ctx context.Context) error {
 		return err
 	}
 	for _, d := range all {
-		if err := handOver(d.path, r.owner); err != nil {
+		if err := r.host.GiveTo(d.path, r.owner); err != nil {
 			return err
 		}
 	}
-	if r.reuse {
+	if r.reuse || r.host.Remote() != "" { // where nobody else makes it durable
 		if err := syncAll(all); err != nil {
 			return err
 		}
@@ -318,7 +352,7 @@ func (r *run) tidyUp() error {
 // configure makes the data directory one that recovers.
 func (r *run) configure(ctx context.Context) error {
 	configuration := settings{
-		version: r.request.Backup.Version, directory: r.request.Destination, target: r.request.Target, standby: r.request.Standby, file: r.request.RecoveryFile,
+		host: r.host, version: r.request.Backup.Version, directory: r.request.Destination, target: r.request.Target, standby: r.request.Standby, file: r.request.RecoveryFile,
 	}
 	if err := r.describe(); err != nil {
 		return err
@@ -328,7 +362,7 @@ func (r *run) configure(ctx context.Context) error {
 		return err
 	}
 	r.report.RestoreCommand = configuration.restore
-	if r.report.Settings, err = safeguard(r.request.Destination, r.request.RecoveryFile); err != nil {
+	if r.report.Settings, err = safeguard(r.host, r.request.Destination, r.request.RecoveryFile); err != nil {
 		return err
 	}
 	return configuration.write()
@@ -342,11 +376,15 @@ func (r *run) describe() error {
 	if err != nil {
 		return err
 	}
-	if err := durable.CopyFile(info, filepath.Join(r.request.Destination, recoverInfo), 0o600); err != nil {
+	content, err := hostfs.Local{}.ReadFile(info, maxSettingsFile)
+	if err != nil {
+		return err
+	}
+	if err := r.host.WriteFile(filepath.Join(r.request.Destination, recoverInfo), content, 0o600); err != nil {
 		return err
 	}
 	manifest := filepath.Join(r.request.Destination, stored.ManifestName)
-	err = os.Rename(manifest, manifest+"."+string(b.ID))
+	err = r.host.Rename(manifest, manifest+"."+string(b.ID))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/hostfs"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/removal"
 	"github.com/barman-go/barman/sdk"
@@ -281,7 +282,7 @@ func TestTablespacesMayNotOverlap(t *testing.T) {
 		"one of which nobody has said": {root + "/side", "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := &run{server: s.Server.Server, request: Request{Backup: s.backup, Destination: filepath.Join(root, "data"), Tablespaces: map[string]string{"side": test.side}},
+			r := &run{server: s.Server.Server, host: hostfs.Local{}, request: Request{Backup: s.backup, Destination: filepath.Join(root, "data"), Tablespaces: map[string]string{"side": test.side}},
 				mounts: map[string]string{}, report: Report{Tablespaces: map[string]string{}}}
 			if test.far != "" {
 				r.request.Tablespaces["far"] = test.far

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -20,7 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"github.com/barman-go/barman/core/durable"
+	"github.com/barman-go/barman/core/hostfs"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/stored"
 	"github.com/barman-go/barman/sdk"
@@ -62,37 +63,35 @@ func (r *run) mark() (string, error) {
 func (r *run) tidy() error {
 	root := r.request.Destination
 	for _, name := range []string{
-		stagingDirectory, recoverInfo, stored.ManifestName + "." + string(r.request.Backup.ID), recoverySignal, standbySignal, recoveryConf,
+		stagingDirectory, stored.ManifestName + "." + string(r.request.Backup.ID), recoverySignal, standbySignal, recoveryConf,
 		postgresConf, postgresConf + originSuffix, autoConf, autoConf + originSuffix, "pg_wal", "pg_xlog", "tablespace_map",
 	} {
-		if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
+		if err := r.host.RemoveAll(filepath.Join(root, name)); err != nil {
 			return err
 		}
 	}
 	if file := r.request.RecoveryFile; file != "" {
 		for _, name := range []string{file, file + originSuffix} {
-			if err := os.RemoveAll(filepath.Join(root, name)); err != nil {
+			if err := r.host.RemoveAll(filepath.Join(root, name)); err != nil {
 				return err
 			}
 		}
 	}
-	links, err := filepath.Glob(filepath.Join(escapeGlob(root), "pg_tblspc", "*"))
+	links, err := r.host.ReadDir(filepath.Join(root, "pg_tblspc"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	for _, link := range links {
-		if info, err := os.Lstat(link); err == nil && info.Mode()&fs.ModeSymlink != 0 {
-			if err := os.Remove(link); err != nil {
+		if link.Type == fs.ModeSymlink {
+			if err := r.host.Remove(filepath.Join(root, "pg_tblspc", link.Name)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// escapeGlob makes a path match itself.
-func escapeGlob(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
 // reviser brings a destination that holds plain files to what the backup holds.
@@ -105,16 +104,24 @@ type reviser struct {
 	// belongs are the hashes of all names in the backup, and of those above them.
 	belongs map[uint64]struct{}
 	passed  map[string]bool // directories that are known to be some
+	// there is what is on the other host, if it is another.
+	there *listing
 }
 
 func (r *run) revise(ctx context.Context, line pipeline.Line, form stored.Form, known *receipts, observe pipeline.Observer) error {
 	v := &reviser{run: r, line: line, form: form, known: known, seed: maphash.MakeSeed(), belongs: map[uint64]struct{}{}, passed: map[string]bool{}}
+	if r.host.Remote() != "" {
+		var err error
+		if v.there, err = r.list(ctx); err != nil {
+			return err
+		}
+	}
 	store, err := r.server.Engine.OpenSink(ctx, line.Server, line.Sinks[0])
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	batch := make([]host.Selection, 0, reviseBatch)
+	batch := make([]wanted, 0, reviseBatch)
 	for _, s := range form.Selections {
 		for object, err := range store.List(ctx, s.Name) {
 			if err != nil {
@@ -124,7 +131,7 @@ func (r *run) revise(ctx context.Context, line pipeline.Line, form stored.Form, 
 				continue // the sink that restores refuses it, or puts its own there
 			}
 			name := s.Rename + strings.TrimPrefix(object.Name, s.Name)
-			batch = append(batch, host.Selection{Name: object.Name, Rename: name})
+			batch = append(batch, wanted{host.Selection{Name: object.Name, Rename: name}, object})
 			if len(batch) == reviseBatch {
 				if err := v.restore(ctx, batch, observe); err != nil {
 					return err
@@ -136,7 +143,19 @@ func (r *run) revise(ctx context.Context, line pipeline.Line, form stored.Form, 
 	if err := v.restore(ctx, batch, observe); err != nil {
 		return err
 	}
-	return v.removeStrangers()
+	if v.there != nil {
+		r.report.Kept.Files, r.report.Kept.Bytes = r.report.Kept.Files+v.there.kept.Files, r.report.Kept.Bytes+v.there.kept.Bytes
+		if err := r.sendLinks(ctx); err != nil {
+			return err
+		}
+	}
+	return v.removeStrangers(ctx)
+}
+
+// wanted is an object that is to be in the destination.
+type wanted struct {
+	host.Selection
+	object sdk.Object
 }
 
 // restored is the name that an object gets in the destination.
@@ -157,13 +176,20 @@ func (r *run) place(name string) (root, below string) {
 }
 
 // restore restores what is not there yet of some objects.
-func (v *reviser) restore(ctx context.Context, batch []host.Selection, observe pipeline.Observer) error {
+func (v *reviser) restore(ctx context.Context, batch []wanted, observe pipeline.Observer) error {
 	complete := make([]bool, len(batch))
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(max(2, v.line.Lanes))
 	for i, s := range batch {
 		name := v.restored(s.Rename)
 		v.belong(name)
+		if v.there != nil {
+			var err error
+			if complete[i], err = v.holds(s, name); err != nil {
+				return err
+			}
+			continue
+		}
 		root, below := v.run.place(name)
 		if err := v.clearWay(root, below); err != nil {
 			return err
@@ -185,14 +211,18 @@ func (v *reviser) restore(ctx context.Context, batch []host.Selection, observe p
 	}
 	var missing []host.Selection
 	for i, s := range batch {
-		if complete[i] {
+		switch {
+		case !complete[i]:
+			missing = append(missing, s.Selection)
+		case v.known != nil:
 			v.known.skip(s.Name)
-		} else {
-			missing = append(missing, s)
 		}
 	}
 	if len(missing) == 0 {
 		return nil
+	}
+	if v.there != nil {
+		return v.run.sendFiles(ctx, v.line, missing, observe)
 	}
 	return v.run.server.Engine.Restore(ctx, v.line, missing, v.run.target(), observe)
 }
@@ -233,7 +263,7 @@ func (v *reviser) clearWay(root, below string) error {
 }
 
 // removeStrangers removes what is in the destination and not in the backup.
-func (v *reviser) removeStrangers() error {
+func (v *reviser) removeStrangers(ctx context.Context) error {
 	for _, d := range v.run.destinations() {
 		if d.wal {
 			continue
@@ -244,35 +274,38 @@ func (v *reviser) removeStrangers() error {
 				prefix = mount
 			}
 		}
-		err := filepath.WalkDir(d.path, func(at string, entry fs.DirEntry, err error) error {
-			if err != nil || at == d.path {
-				return err
-			}
-			below, err := filepath.Rel(d.path, at)
-			if err != nil {
-				return err
-			}
-			if path.Dir(below) == "." && (below == pidFile || durable.IsTemporary(below, pidFile) || theirs(below)) {
-				return nil
-			}
-			name := path.Join(prefix, below)
-			if _, known := v.belongs[maphash.String(v.seed, name)]; known {
-				return nil
-			}
-			if _, mounted := v.run.mounts[name]; mounted {
-				return nil
-			}
-			if err := os.RemoveAll(at); err != nil {
-				return err
-			}
-			if err := durable.SyncDirectory(filepath.Dir(at)); err != nil || !entry.IsDir() {
-				return err
-			}
-			return fs.SkipDir
-		})
-		if err != nil {
-			return sdk.Errorf(sdk.Denied, "remove what does not belong to the backup: %w", err)
+		if err := v.removeFrom(ctx, d, prefix); err != nil {
+			return sdk.Errorf(cmp.Or(sdk.KindOf(err), sdk.Denied), "remove what does not belong to the backup: %w", err)
 		}
+	}
+	return nil
+}
+
+func (v *reviser) removeFrom(ctx context.Context, d destination, prefix string) error {
+	gone := "" // the directory that was removed last
+	for found, err := range d.host.Walk(ctx, d.path) {
+		if err != nil {
+			return err
+		}
+		below := found.Name
+		if path.Dir(below) == "." && (below == pidFile || hostfs.Temporary(below, pidFile) || theirs(below)) || gone != "" && within(below, gone) {
+			continue
+		}
+		name := path.Join(prefix, below)
+		if _, known := v.belongs[maphash.String(v.seed, name)]; known {
+			continue
+		}
+		if _, mounted := v.run.mounts[name]; mounted {
+			continue
+		}
+		at := filepath.Join(d.path, below)
+		if err := d.host.RemoveAll(at); err != nil {
+			return err
+		}
+		if err := d.host.SyncDirectory(filepath.Dir(at)); err != nil {
+			return err
+		}
+		gone = below
 	}
 	return nil
 }
@@ -312,36 +345,24 @@ func (c *receipts) skip(object string) { delete(c.expected, maphash.String(c.see
 // what was not written by this process, too.
 func syncAll(all []destination) error {
 	for _, d := range all {
-		f, err := os.Open(d.path)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(unix.Syncfs(int(f.Fd())), f.Close()); err != nil {
-			return sdk.Errorf(sdk.Denied, "destination: make %s durable: %w", d.path, err)
+		if err := d.host.Sync(d.path); err != nil {
+			return sdk.Errorf(cmp.Or(sdk.KindOf(err), sdk.Denied), "destination: make %s durable: %w", d.path, err)
 		}
 	}
 	return nil
 }
 
 // kept counts the files that nobody has changed since a moment.
-func kept(all []destination, since time.Time) (k Kept, err error) {
+func kept(ctx context.Context, all []destination, since time.Time) (k Kept, err error) {
 	for _, d := range all {
-		err := filepath.WalkDir(d.path, func(_ string, entry fs.DirEntry, err error) error {
-			if err != nil || !entry.Type().IsRegular() {
-				return err
-			}
-			info, err := entry.Info()
+		for found, err := range d.host.Walk(ctx, d.path) {
 			if err != nil {
-				return err
+				return Kept{}, err
 			}
-			if changed := info.Sys().(*syscall.Stat_t).Ctim; time.Unix(changed.Unix()).Before(since) {
+			if found.Type == 0 && found.Changed.Before(since) {
 				k.Files++
-				k.Bytes += info.Size()
+				k.Bytes += found.Size
 			}
-			return nil
-		})
-		if err != nil {
-			return Kept{}, err
 		}
 	}
 	return k, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/hostfs"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/sdk"
 )
@@ -57,7 +58,7 @@ func (s *site) fullReceipts(suffix string, encode func([]byte) []byte, transform
 func (s *site) interrupt(request Request) {
 	s.t.Helper()
 	request.Backup = s.backup
-	r := &run{server: s.Server.Server, request: request, mounts: map[string]string{}, report: Report{Tablespaces: map[string]string{}}}
+	r := &run{server: s.Server.Server, host: hostfs.Local{}, request: request, mounts: map[string]string{}, report: Report{Tablespaces: map[string]string{}}}
 	if err := r.placeTablespaces(); err != nil {
 		s.t.Fatal(err)
 	}

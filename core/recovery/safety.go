@@ -4,13 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/barman-go/barman/core/durable"
+	"github.com/barman-go/barman/core/hostfs"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -71,10 +70,10 @@ var dangerous = []string{
 
 // safeguard defuses the settings of a restored data directory, and tells what it
 // did and what is left to look at. The files as they were stay beside them.
-func safeguard(directory, recoveryFile string) (Settings, error) {
-	s := &safeguarding{directory: directory, done: map[string]bool{}}
+func safeguard(host hostfs.Host, directory, recoveryFile string) (Settings, error) {
+	s := &safeguarding{host: host, directory: directory, done: map[string]bool{}}
 	for _, name := range []string{postgresConf, autoConf, "pg_hba.conf", "pg_ident.conf"} {
-		_, err := os.Lstat(filepath.Join(directory, name))
+		_, err := host.Lstat(filepath.Join(directory, name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			s.found.Missing = append(s.found.Missing, name)
@@ -91,6 +90,7 @@ func safeguard(directory, recoveryFile string) (Settings, error) {
 }
 
 type safeguarding struct {
+	host      hostfs.Host
 	directory string
 	done      map[string]bool
 	found     Settings
@@ -104,28 +104,28 @@ func (s *safeguarding) file(name string, always bool, depth int) error {
 	}
 	s.done[name] = true
 	at := filepath.Join(s.directory, name)
-	info, err := os.Lstat(at)
+	info, err := s.host.Lstat(at)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxSettingsFile {
-		return sdk.Errorf(sdk.Corrupt, "%s is no configuration file: it has %d bytes, or is no regular file", at, info.Size())
+	if info.Type != 0 || info.Size > maxSettingsFile {
+		return sdk.Errorf(sdk.Corrupt, "%s is no configuration file: it has %d bytes, or is no regular file", at, info.Size)
 	}
-	before, err := os.ReadFile(at)
+	before, err := s.host.ReadFile(at, maxSettingsFile)
 	if err != nil {
 		return err
 	}
 	after, includes := s.rewrite(name, string(before))
 	if always || after != string(before) {
-		if err := durable.CopyFile(at, at+originSuffix, info.Mode().Perm()); err != nil {
+		if err := s.host.CopyFile(at, at+originSuffix, info.Mode); err != nil {
 			return err
 		}
 	}
 	if after != string(before) {
-		if err := durable.WriteFile(at, []byte(after), info.Mode().Perm()); err != nil {
+		if err := s.host.WriteFile(at, []byte(after), info.Mode); err != nil {
 			return err
 		}
 	}
@@ -150,12 +150,12 @@ func (s *safeguarding) include(from string, what line, depth int) error {
 	if what.key != "include_dir" {
 		return s.file(name, false, depth)
 	}
-	entries, err := os.ReadDir(filepath.Join(s.directory, name))
+	entries, err := s.host.ReadDir(filepath.Join(s.directory, name))
 	if err != nil {
 		return nil // PostgreSQL says what is wrong with it
 	}
 	for _, entry := range entries {
-		if base := entry.Name(); entry.Type().IsRegular() && !strings.HasPrefix(base, ".") && strings.HasSuffix(base, ".conf") {
+		if base := entry.Name; entry.Type == 0 && !strings.HasPrefix(base, ".") && strings.HasSuffix(base, ".conf") {
 			if err := s.file(path.Join(name, base), false, depth); err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/barman-go/barman/core/hostfs"
 	"github.com/barman-go/barman/sdk"
 )
 
@@ -64,7 +65,7 @@ func TestSettingsThatDoHarmBecomeComments(t *testing.T) {
 	if err := os.WriteFile(outside, []byte("archive_command = 'outside'\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	found, err := safeguard(directory, "")
+	found, err := safeguard(hostfs.Local{}, directory, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +114,7 @@ func TestWhatLooksLikeAConfigurationFileAndIsNoneIsDamage(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(directory, "postgresql.conf"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, err := safeguard(directory, "")
+	_, err := safeguard(hostfs.Local{}, directory, "")
 	wantError(t, err, sdk.Corrupt, "postgresql.conf")
 }
 

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/barman-go/barman/core/durable"
+	"github.com/barman-go/barman/core/hostfs"
 	"github.com/barman-go/barman/core/remote"
 )
 
@@ -24,6 +24,7 @@ const (
 
 // settings writes what makes PostgreSQL recover from the restored directory.
 type settings struct {
+	host      hostfs.Host
 	version   int
 	directory string // the data directory
 	restore   string // restore_command; empty for none
@@ -101,13 +102,13 @@ func (s settings) recoveryFile() string { return cmp.Or(s.file, autoConf) }
 // write makes the settings durable.
 func (s settings) write() error {
 	if s.version < version12 {
-		if err := durable.WriteFile(filepath.Join(s.directory, recoveryConf), []byte(strings.Join(s.lines(), "\n")+"\n"), 0o600); err != nil {
+		if err := s.host.WriteFile(filepath.Join(s.directory, recoveryConf), []byte(strings.Join(s.lines(), "\n")+"\n"), 0o600); err != nil {
 			return err
 		}
 		return s.append(autoConf, s.safety())
 	}
 	// PostgreSQL does not start where there is one (release notes of version 12).
-	if err := durable.Remove(filepath.Join(s.directory, recoveryConf)); err != nil {
+	if err := s.host.Remove(filepath.Join(s.directory, recoveryConf)); err != nil {
 		return err
 	}
 	recovery := slices.Concat(reset, s.lines())
@@ -124,17 +125,17 @@ func (s settings) write() error {
 		signal, other = other, signal
 	}
 	// A backup of a standby has the one that makes it follow its primary.
-	if err := durable.Remove(filepath.Join(s.directory, other)); err != nil {
+	if err := s.host.Remove(filepath.Join(s.directory, other)); err != nil {
 		return err
 	}
-	return durable.WriteFile(filepath.Join(s.directory, signal), nil, 0o600)
+	return s.host.WriteFile(filepath.Join(s.directory, signal), nil, 0o600)
 }
 
 // append appends to a configuration file. Of those that are there always,
 // postgresql.auto.conf overrides all others.
 func (s settings) append(name string, lines []string) error {
 	path := filepath.Join(s.directory, name)
-	before, err := readOptional(path)
+	before, err := readOptional(s.host, path)
 	if err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func (s settings) append(name string, lines []string) error {
 		text += "\n"
 	}
 	text += "# Written by barman recover\n" + strings.Join(lines, "\n") + "\n"
-	return durable.WriteFile(path, []byte(text), 0o600)
+	return s.host.WriteFile(path, []byte(text), 0o600)
 }
 
 // fromDirectory are the commands of a server whose WAL waits in a directory.

@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/barman-go/barman/core/hostfs"
 )
 
 // written writes the settings into an empty data directory and returns its
 // files' content.
 func written(t *testing.T, s settings, before map[string]string) map[string]string {
 	t.Helper()
-	s.directory = t.TempDir()
+	s.host, s.directory = hostfs.Local{}, t.TempDir()
 	for name, content := range before {
 		if err := os.WriteFile(filepath.Join(s.directory, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
+	"github.com/barman-go/barman/core/hostfs"
 	"github.com/barman-go/barman/core/internal/plugintest"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
@@ -105,7 +106,7 @@ func backupAt(id catalogue.BackupID, end time.Time, lsn wal.LSN) *catalogue.Back
 // reaches holds a target against a backup and the archive.
 func reaches(t *testing.T, s *server.Server, target Target, b *catalogue.Backup) error {
 	t.Helper()
-	return (&run{server: s, request: Request{Backup: b, Target: target}}).leadsThere(t.Context())
+	return (&run{server: s, host: hostfs.Local{}, request: Request{Backup: b, Target: target}}).leadsThere(t.Context())
 }
 
 // putWAL puts a file into the archive.

@@ -3,14 +3,17 @@ package recovery
 import (
 	"cmp"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/durable"
+	"github.com/barman-go/barman/core/hostfs"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/stored"
+	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/host"
 	"github.com/barman-go/barman/sdk/wal"
 )
@@ -24,7 +27,7 @@ const (
 // provideWAL makes sure that the recovered server gets the WAL that it needs,
 // and returns the commands that do the rest.
 func (r *run) provideWAL(ctx context.Context) (restore, end string, err error) {
-	if err := makeDirectory(filepath.Join(r.request.Destination, r.walDirectory(), "archive_status")); err != nil {
+	if err := makeDirectory(r.host, filepath.Join(r.request.Destination, r.walDirectory(), "archive_status")); err != nil {
 		return "", "", err
 	}
 	if r.request.GetWAL != nil {
@@ -44,13 +47,28 @@ func (r *run) provideWAL(ctx context.Context) (restore, end string, err error) {
 // noteArchived tells the recovered server that files in its directory for WAL are
 // archived (PostgreSQL's src/backend/access/transam/xlogarchive.c): it would
 // archive them again.
-func noteArchived(directory string, whole map[string]bool) error {
+func (r *run) noteArchived(ctx context.Context, directory string, whole map[string]bool) error {
 	status := filepath.Join(directory, "archive_status")
+	var names []string
 	for name, archived := range whole {
-		if !archived {
-			continue
+		if archived {
+			names = append(names, name+".done")
 		}
-		f, err := os.OpenFile(filepath.Join(status, name+".done"), os.O_CREATE|os.O_WRONLY, 0o600)
+	}
+	if r.host.Remote() != "" {
+		u, err := r.upload(ctx)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			if err = u.put(ctx, filepath.Join(status, name), sdk.Object{}, strings.NewReader("")); err != nil {
+				break
+			}
+		}
+		return u.close(err)
+	}
+	for _, name := range names {
+		f, err := os.OpenFile(filepath.Join(status, name), os.O_CREATE|os.O_WRONLY, 0o600)
 		if err != nil {
 			return err
 		}
@@ -62,51 +80,83 @@ func noteArchived(directory string, whole map[string]bool) error {
 }
 
 // restoreWAL makes the WAL that recovery needs available in a directory.
-func (r *run) restoreWAL(ctx context.Context, directory string) error {
-	if err := makeDirectory(directory); err != nil {
+func (r *run) restoreWAL(ctx context.Context, directory string) (err error) {
+	if err := makeDirectory(r.host, directory); err != nil {
 		return err
+	}
+	// What has to be looked at before it is of use is on this host meanwhile.
+	landing := directory
+	if r.host.Remote() != "" {
+		if landing, err = os.MkdirTemp(r.request.StagingPath, "barman_wal-"); err != nil {
+			return sdk.Errorf(sdk.Denied, "a place for WAL on its way: %w; --staging-path names another one", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(landing)) }()
 	}
 	// What was received or delivered moves into the archive, never back: looked at
 	// in this order, no segment can be missed while others archive.
-	received, err := r.copyReceived(directory)
+	received, err := r.copyReceived(landing)
 	if err != nil {
 		return err
 	}
-	if err := r.copyDelivered(ctx, directory, received); err != nil {
+	if err := r.copyDelivered(ctx, landing, received); err != nil {
 		return err
 	}
 	archived, err := r.walSelections()
 	if err != nil {
 		return err
 	}
-	selections, err := preferred(directory, received, archived)
+	selections, err := preferred(landing, received, archived)
 	if err != nil {
 		return err
 	}
-	if len(selections) > 0 {
-		line := r.server.WALLine()
-		line.Transforms = walTransforms(line.Transforms)
-		line.Lanes = r.line.Lanes
-		if err := r.server.Engine.Restore(ctx, line, selections, r.walTarget(directory), pipeline.Observer{}); err != nil {
-			return err
+	whole := received
+	var finished, unfinished []host.Selection
+	for _, s := range selections {
+		partial := partialSelection(s)
+		whole[strings.TrimSuffix(s.Rename, partialSuffix)] = !partial
+		if partial {
+			unfinished = append(unfinished, s)
+		} else {
+			finished = append(finished, s)
 		}
 	}
-	whole := received
-	for _, s := range selections {
-		whole[strings.TrimSuffix(s.Rename, partialSuffix)] = !partialSelection(s)
+	if err := r.copyArchived(ctx, unfinished, landing, hostfs.Local{}); err != nil {
+		return err
+	}
+	if err := r.copyArchived(ctx, finished, directory, r.host); err != nil {
+		return err
 	}
 	for name := range whole {
 		if !whole[name] {
-			if err := r.settlePartial(filepath.Join(directory, name)); err != nil {
+			if err := r.settlePartial(filepath.Join(landing, name)); err != nil {
 				return err
 			}
 		}
 	}
 	r.report.WALFiles = len(whole)
+	if landing != directory {
+		if err := r.ship(ctx, landing, directory); err != nil {
+			return err
+		}
+	}
 	if r.request.Standby {
-		return noteArchived(directory, whole)
+		return r.noteArchived(ctx, directory, whole)
 	}
 	return nil
+}
+
+// copyArchived restores WAL of the archive into a directory of a host.
+func (r *run) copyArchived(ctx context.Context, selections []host.Selection, directory string, to hostfs.Host) error {
+	if len(selections) == 0 {
+		return nil
+	}
+	line := r.server.WALLine()
+	line.Transforms = walTransforms(line.Transforms)
+	line.Lanes = r.line.Lanes
+	if to.Remote() == "" {
+		return r.server.Engine.Restore(ctx, line, selections, r.walTarget(directory), pipeline.Observer{})
+	}
+	return r.send(ctx, line, selections, pipeline.Observer{}, func(name string) string { return filepath.Join(directory, name) })
 }
 
 // preferred holds what was received, by whether it is whole, against what is
