@@ -35,7 +35,8 @@ func (a Algorithm) String() string { return algorithms[a].name }
 // Size is the length of a checksum in bytes.
 func (a Algorithm) Size() int { return algorithms[a].size }
 
-func parseAlgorithm(name string) (Algorithm, error) {
+// ParseAlgorithm knows an algorithm by the name that manifests have for it.
+func ParseAlgorithm(name string) (Algorithm, error) {
 	for a, known := range algorithms {
 		if known.name == name {
 			return Algorithm(a), nil

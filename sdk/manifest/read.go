@@ -275,7 +275,7 @@ func checksum(algorithm, digits *string) (Algorithm, []byte, error) {
 	if algorithm == nil || digits == nil {
 		return None, nil, errors.New("it has only one of Checksum and Checksum-Algorithm")
 	}
-	a, err := parseAlgorithm(*algorithm)
+	a, err := ParseAlgorithm(*algorithm)
 	if err != nil {
 		return None, nil, err
 	}
