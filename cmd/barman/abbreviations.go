@@ -28,6 +28,12 @@ func completed(root *cobra.Command, args []string) []string {
 			i++
 			arg += "=" + args[i]
 		}
+		if takesSeveral(cmd, arg) {
+			for ; i+1 < len(args) && !strings.HasPrefix(args[i+1], "-"); i++ {
+				all = append(all, arg+"="+args[i+1])
+			}
+			continue
+		}
 		all = append(all, arg)
 	}
 	return all
@@ -42,6 +48,20 @@ func takes(cmd *cobra.Command, arg, next string) bool {
 	name, isLong := strings.CutPrefix(arg, "--")
 	flag := cmd.Flag(name)
 	return isLong && flag != nil && slices.Contains(flag.Annotations[ownWord], next)
+}
+
+// severalWords annotates an option that takes all words up to the next option.
+const severalWords = "several words"
+
+// takesSeveral tells whether all words up to the next option are an option's.
+func takesSeveral(cmd *cobra.Command, arg string) bool {
+	name, isLong := strings.CutPrefix(arg, "--")
+	flag := cmd.Flag(name)
+	if !isLong || flag == nil {
+		return false
+	}
+	_, several := flag.Annotations[severalWords]
+	return several
 }
 
 func writtenOut(cmd *cobra.Command, arg string) string {

@@ -86,4 +86,6 @@ type shownBackup struct {
 	verdict        retention.Verdict // empty without a policy
 	// chain are the backups that it builds on, from the full one on, and itself.
 	chain []catalogue.BackupID
+	// alone is true when nothing but backup.info is known: no WAL, no other backups.
+	alone bool
 }

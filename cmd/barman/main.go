@@ -43,6 +43,9 @@ func newProgram(a *app, name string) *cobra.Command {
 	case "barman-wal-restore":
 		return newRemoteWALRestoreCommand(a)
 	}
+	if program := newCloudProgram(a, name); program != nil {
+		return program
+	}
 	return newRootCommand(a)
 }
 
@@ -78,6 +81,7 @@ read as a barman.conf.
 		newCheckBackupCommand(a),
 		newCheckCommand(a),
 		newCheckWALArchiveCommand(a),
+		newCloudCommand(a),
 		newConfigCommand(a),
 		newConfigSwitchCommand(a),
 		newConfigUpdateCommand(a),

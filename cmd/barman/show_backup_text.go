@@ -80,6 +80,9 @@ func (b shownBackup) sections() []section {
 		}
 		all = append(all, tablespaces)
 	}
+	if b.alone {
+		return append(all, b.base())
+	}
 	return append(all, b.base(), b.archive(), b.surroundings())
 }
 

@@ -49,17 +49,6 @@ func providerOf(url string) Provider {
 	return S3
 }
 
-// Options say where a bucket is and how it is spoken to. What another provider
-// has no use for is left out, as in Python.
-type Options struct {
-	// Provider is derived from the URL when empty.
-	Provider Provider
-	// URL is the bucket with a path in it: s3://bucket/path.
-	URL string
-	// Settings are further settings of the provider's sink.
-	Settings pipeline.Values
-}
-
 // Store is a server's place in a bucket.
 type Store struct {
 	engine *pipeline.Engine
@@ -70,18 +59,11 @@ type Store struct {
 // Open prepares the place of a server. Nothing is started and nothing is asked of
 // the bucket. Errors are of kind Invalid.
 func Open(engine *pipeline.Engine, options Options, server string) (*Store, error) {
-	if options.Provider == "" {
-		options.Provider = providerOf(options.URL)
-	}
-	name, err := options.Provider.sink()
+	sink, err := options.sink()
 	if err != nil {
 		return nil, err
 	}
-	settings := pipeline.Values{"url": options.URL}
-	for key, value := range options.Settings {
-		settings[key] = value
-	}
-	return In(engine, pipeline.Stage{Kind: "sink", Name: name, Settings: settings}, server)
+	return In(engine, sink, server)
 }
 
 // In prepares the place of a server in a sink. Errors are of kind Invalid.

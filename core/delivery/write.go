@@ -121,6 +121,16 @@ func (p *Parcel) Close() error {
 	return errors.Join(errs...)
 }
 
+// OpenFile opens a WAL file that must not change while it is read: its end is an
+// error then. The caller closes it. Errors are those of Open.
+func OpenFile(path string) (io.ReadCloser, fs.FileInfo, error) {
+	opened, err := open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return opened, opened.info, nil
+}
+
 // steady is a file that must not change while it is read.
 type steady struct {
 	file *os.File

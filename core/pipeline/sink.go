@@ -2,14 +2,19 @@ package pipeline
 
 import (
 	"context"
+	"io"
 	"iter"
 
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/host"
 )
 
-// Sink is a running sink whose objects are listed and deleted, without a
-// pipeline.
-type Sink struct{ node *node }
+// Sink is a running sink whose objects are listed, read as they are stored, and
+// deleted, without a pipeline.
+type Sink struct {
+	engine *Engine
+	node   *node
+}
 
 // OpenSink starts a sink. The caller must Close it.
 func (e *Engine) OpenSink(ctx context.Context, server sdk.Server, sink Stage) (*Sink, error) {
@@ -18,7 +23,7 @@ func (e *Engine) OpenSink(ctx context.Context, server sdk.Server, sink Stage) (*
 	if err != nil {
 		return nil, err
 	}
-	return &Sink{nodes[0]}, nil
+	return &Sink{e, nodes[0]}, nil
 }
 
 // Bucket tells whether the sink's store is a bucket.
@@ -47,6 +52,22 @@ func (s *Sink) Delete(ctx context.Context, names []string) error {
 		return &Failure{Stage: s.node.label(), Err: err}
 	}
 	return nil
+}
+
+// Read hands over what the selections name, as many objects side by side as there
+// are lanes: take must read each to its end. The first error, that of take
+// included, ends it. Only one Read runs at a time.
+func (s *Sink) Read(ctx context.Context, selections []host.Selection, lanes int, take func(ctx context.Context, o sdk.Object, r io.Reader) error) error {
+	inputs := s.engine.addresses(lanes)
+	absorber, err := host.ListenAbsorber(host.Lanes{Inputs: inputs, NoRing: s.engine.noRing})
+	if err != nil {
+		return err
+	}
+	reading := &node{Stage: s.node.Stage, plugin: s.node.plugin, operation: host.Read(selections), ended: make(chan struct{})}
+	reading.lanes = host.Lanes{Outputs: []host.Output{{Lanes: inputs, Required: true}}, NoRing: s.engine.noRing}
+	r, runCtx := s.engine.begin(ctx, []*node{reading})
+	r.goes("barman", false, func() error { return absorber.Absorb(runCtx, take) })
+	return interrupted(ctx, r.wait())
 }
 
 // Close stops the sink.

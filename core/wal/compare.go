@@ -110,6 +110,13 @@ func (r *run) read(ctx context.Context, files []*file, sink int, found map[*file
 	})
 }
 
+// Alike tells whether two streams hold the same bytes, each of them decompressed.
+// What is empty, or cannot be decompressed, is like nothing.
+func Alike(stored, delivered io.Reader) (bool, error) {
+	found, err := liken(stored, delivered)
+	return found == same, err
+}
+
 // liken compares decompressed bytes. What cannot be decompressed is different.
 func liken(stored, delivered io.Reader) (likeness, error) {
 	a := codec.NewInput(stored)
