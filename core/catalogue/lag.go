@@ -14,12 +14,15 @@ import (
 // was away, or a process was killed before it had told the sink. What is not
 // known to be right there is noted in a file, one for each sink and backup, and
 // one for each sink's WAL: sinks/<sink>/<backup id> and sinks/<sink>/wals. It is
-// made before a sink can fall behind, and removed when the sink has caught up.
+// made before a sink can fall behind. When the sink has caught up, that of its WAL
+// is removed, and that of a backup says that the sink has all of it.
 
 // Lacking is what a sink may lack.
 type Lacking string
 
 const (
+	// lacksNothing: the sink has the backup.
+	lacksNothing Lacking = "nothing"
 	// LacksData: some of a backup's data, or all.
 	LacksData Lacking = "data"
 	// LacksWord: the newest description of a backup. Its data is complete.
@@ -72,9 +75,28 @@ func (s *Server) NoteLag(l Lag) error {
 	return nil
 }
 
+// NoteHeld makes it durable that a sink has all of a backup.
+func (s *Server) NoteHeld(sink string, id BackupID) error {
+	return s.NoteLag(Lag{Sink: sink, Backup: id, Lacks: lacksNothing, Since: time.Now().UTC()})
+}
+
+// Held tells whether a sink is known to have all data of a backup.
+func (s *Server) Held(sink string, id BackupID) (bool, error) {
+	l, err := s.noteOf(sink, id)
+	return l != nil && (l.Lacks == lacksNothing || l.Lacks == LacksWord), err
+}
+
 // LagOf returns what a sink may lack of a backup, or of the WAL for an empty ID;
-// nil for nothing.
+// nil when nothing is known to be amiss.
 func (s *Server) LagOf(sink string, id BackupID) (*Lag, error) {
+	l, err := s.noteOf(sink, id)
+	if l != nil && l.Lacks == lacksNothing {
+		return nil, nil
+	}
+	return l, err
+}
+
+func (s *Server) noteOf(sink string, id BackupID) (*Lag, error) {
 	path, err := s.lagPath(sink, id)
 	if err != nil {
 		return nil, err
@@ -137,7 +159,8 @@ func (s *Server) LagsOf(id BackupID) ([]Lag, error) {
 	return slices.DeleteFunc(all, func(l Lag) bool { return l.Backup != id }), err
 }
 
-// ClearLag notes that a sink has caught up.
+// ClearLag removes what is noted of a sink and a backup, that is nowhere any more,
+// or, for an empty ID, of the sink's WAL.
 func (s *Server) ClearLag(sink string, id BackupID) error {
 	path, err := s.lagPath(sink, id)
 	if err != nil {

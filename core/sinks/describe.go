@@ -143,11 +143,12 @@ func describeAndClear(ctx context.Context, s *server.Server, sink server.Sink, i
 	}
 	defer func() { err = errors.Join(err, lock.Release()) }()
 	if !sink.Home {
-		if err := describe(ctx, s, sink, id); err != nil {
-			return err
-		}
+		err = describe(ctx, s, sink, id)
 	}
-	return s.Catalogue.ClearLag(sink.Label, id)
+	if err != nil || sink.Home && !sink.Optional {
+		return err // the catalogue's own sink is where that is known anyway
+	}
+	return s.Catalogue.NoteHeld(sink.Label, id)
 }
 
 // describe puts the description of a backup beside its data, backup.info last.
