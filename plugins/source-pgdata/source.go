@@ -269,7 +269,7 @@ func (t *transfer) emitListing(ctx context.Context, ranges []manifest.WALRange) 
 	}, r)
 	if err != nil {
 		err = errors.Join(err, r.CloseWithError(err)) // ends the writer
-		<-written
+		_ = <-written // an echo
 		return err
 	}
 	return <-written
