@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,13 +43,16 @@ type recoverOptions struct {
 	retrySleep     time.Duration
 	noRetry        bool
 
+	remote                     string
+	compression, noCompression bool
+	staging                    string
+
 	notYet  notYet
 	without withoutEffect
 }
 
 // notYet are options of Barman in Python for what this version cannot do.
 type notYet struct {
-	remote      string
 	combineMode string
 	snapshot    [5]string
 }
@@ -58,10 +62,7 @@ var snapshotOptions = [...]string{"snapshot-recovery-instance", "snapshot-recove
 
 // refuse tells what cannot be done.
 func (n notYet) refuse() error {
-	switch {
-	case n.remote != "":
-		return sdk.Errorf(sdk.Invalid, "--remote-ssh-command: this version of barman recovers on its own host only; recover here, into a directory that the other host mounts or that you copy, and give --get-wal-from to have WAL fetched from here")
-	case n.combineMode != "":
+	if n.combineMode != "" {
 		return sdk.Errorf(sdk.Invalid, "--combine-mode: this version of barman does not combine incremental backups")
 	}
 	for i, value := range n.snapshot {
@@ -73,25 +74,22 @@ func (n notYet) refuse() error {
 }
 
 // withoutEffect are options of Barman in Python for what this program does
-// otherwise, or only matters between two hosts.
+// otherwise.
 type withoutEffect struct {
-	compression, noCompression          bool
-	batchSize, batchPeriod              int
-	staging, location, staged, stagedBy string
+	batchSize, batchPeriod int
+	location, staged       string
 }
 
 // check refuses values that would be wrong anywhere.
-func (w withoutEffect) check() error {
+func (w withoutEffect) check(remote string) error {
 	if w.location != "" && w.location != "local" && w.location != "remote" {
 		return sdk.Errorf(sdk.Invalid, "--staging-location %s: it is local or remote", w.location)
 	}
-	if w.location == "remote" {
-		return sdk.Errorf(sdk.Invalid, "--staging-location remote goes with --remote-ssh-command, which this version of barman does not know")
+	if w.location == "remote" && remote == "" {
+		return sdk.Errorf(sdk.Invalid, "--staging-location remote goes with --remote-ssh-command")
 	}
-	for option, path := range map[string]string{"staging-path": w.staging, "recovery-staging-path": w.staged, "local-staging-path": w.stagedBy} {
-		if path != "" && !filepath.IsAbs(path) {
-			return sdk.Errorf(sdk.Invalid, "--%s %s: give an absolute path", option, path)
-		}
+	if w.staged != "" && !filepath.IsAbs(w.staged) {
+		return sdk.Errorf(sdk.Invalid, "--recovery-staging-path %s: give an absolute path", w.staged)
 	}
 	if w.batchSize < 0 || w.batchPeriod < 0 {
 		return sdk.Errorf(sdk.Invalid, "--jobs-start-batch-size and --jobs-start-batch-period are numbers from 0")
@@ -118,6 +116,9 @@ the target can be a time, an LSN or a timeline then.
 Nothing outside DIRECTORY and the directories of tablespaces is changed. A
 tablespace goes where it was on the server unless --tablespace says otherwise.
 
+With --remote-ssh-command all directories are on another host, where nothing is
+needed but a shell, tar and the usual commands, and not barman.
+
 A recovery that was interrupted goes on where it was when it is given once more.
 
 Settings that would do harm are made comments in the restored files, and those
@@ -135,7 +136,8 @@ knows it.
   barman recover main /srv/pg --target-time '2026-01-31 15:04:05+01:00' --target-action promote
   barman recover main 20240110T120000 /srv/pg --tablespace fast:/srv/fast --jobs 4
   barman recover main latest /mnt/newhost/pg --get-wal-from barman@backup.example.com
-  barman recover main latest /srv/pg --delta-restore`,
+  barman recover main latest /srv/pg --delta-restore
+  barman recover main latest /var/lib/postgresql/15/main --remote-ssh-command 'ssh postgres@newhost'`,
 		Args:              recoverArguments,
 		ValidArgsFunction: a.completeRecovery,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -169,26 +171,26 @@ knows it.
 	flags.IntVar(&o.retryTimes, "retry-times", 0, "`N`: how often to try again when the copy fails (default from the configuration)")
 	durationVar(flags, &o.retrySleep, "retry-sleep", "`TIME` to wait before that (default from the configuration)")
 	flags.BoolVar(&o.noRetry, "no-retry", false, "do not try again, whatever the configuration says")
+	flags.StringVar(&o.remote, "remote-ssh-command", "", "recover on another host, to which this `COMMAND` leads, such as 'ssh postgres@newhost'")
+	flags.BoolVar(&o.compression, "network-compression", false, "with --remote-ssh-command: compress what goes to the other host")
+	flags.BoolVar(&o.noCompression, "no-network-compression", false, "do not compress it, which is the default")
+	flags.StringVar(&o.staging, "staging-path", "", "with --remote-ssh-command: absolute `DIR` on this host for the few files that must wait before they are sent (default the system's for temporary files)")
+	flags.StringVar(&o.staging, "local-staging-path", "", "the same, as older versions of Barman in Python have it")
 	o.addForeign(flags)
 	return cmd
 }
 
 // addForeign adds the options of Barman in Python that do nothing here, or not yet.
 func (o *recoverOptions) addForeign(flags *pflag.FlagSet) {
-	flags.StringVar(&o.notYet.remote, "remote-ssh-command", "", "not yet: recover on another host through this `COMMAND`")
 	flags.StringVar(&o.notYet.combineMode, "combine-mode", "", "not yet: `MODE` of combining incremental backups")
 	for i, name := range snapshotOptions {
 		flags.StringVar(&o.notYet.snapshot[i], name, "", "not yet: for backups that are snapshots of volumes")
 	}
 	const nothing = "accepted for Barman in Python's sake, without effect: "
-	flags.BoolVar(&o.without.compression, "network-compression", false, nothing+"compresses copies to another host")
-	flags.BoolVar(&o.without.noCompression, "no-network-compression", false, nothing+"the opposite")
 	flags.IntVar(&o.without.batchSize, "jobs-start-batch-size", 0, nothing+"jobs start at once")
 	flags.IntVar(&o.without.batchPeriod, "jobs-start-batch-period", 0, nothing+"jobs start at once")
-	flags.StringVar(&o.without.staging, "staging-path", "", nothing+"backups are decompressed on their way, not in a `DIR`")
-	flags.StringVar(&o.without.location, "staging-location", "", nothing+"`local` is the only one")
-	flags.StringVar(&o.without.staged, "recovery-staging-path", "", nothing+"the same as --staging-path")
-	flags.StringVar(&o.without.stagedBy, "local-staging-path", "", nothing+"the same as --staging-path")
+	flags.StringVar(&o.without.location, "staging-location", "", nothing+"`local` or remote: backups are decompressed on their way")
+	flags.StringVar(&o.without.staged, "recovery-staging-path", "", nothing+"nothing waits on the other host")
 }
 
 // recoverArguments are a server, a backup that may be left out, and a directory.
@@ -261,7 +263,11 @@ func (a *app) backupToRecover(ctx context.Context, s *server.Server, reference s
 // announceRecovery tells what is being done, in the words of Barman in Python.
 func (a *app) announceRecovery(server string, request recovery.Request) {
 	say := a.print().info
-	say(fmt.Sprintf("Starting local restore for server %s using backup %s", server, request.Backup.ID))
+	where := "local"
+	if request.Remote != "" {
+		where = "remote"
+	}
+	say(fmt.Sprintf("Starting %s restore for server %s using backup %s", where, server, request.Backup.ID))
 	say("Destination directory: " + request.Destination)
 	t := request.Target
 	for _, target := range []struct{ what, value string }{{"time", timeOf(t.Time)}, {"xid", t.XID}, {"lsn", t.LSN}, {"name", t.Name}} {
@@ -298,14 +304,15 @@ func (o recoverOptions) retries(configured config.BackupPipeline) (times int, pa
 func (o recoverOptions) request(p printer, destination string) (recovery.Request, error) {
 	request := recovery.Request{
 		Target: o.target, Standby: o.standby, Jobs: o.jobs, BandwidthLimit: o.rate << 10, Tablespaces: map[string]string{}, StagingWAL: o.stagingWAL, RecoveryFile: o.recoveryFile,
+		Remote: o.remote, NetworkCompression: o.compression, StagingPath: o.staging,
 	}
-	if err := o.contradiction(); err != nil {
+	if err := o.contradiction(destination); err != nil {
 		return request, err
 	}
 	if err := o.notYet.refuse(); err != nil {
 		return request, err
 	}
-	if err := o.without.check(); err != nil {
+	if err := o.without.check(o.remote); err != nil {
 		return request, err
 	}
 	if o.targetTime != "" {
@@ -328,6 +335,10 @@ func (o recoverOptions) request(p printer, destination string) (recovery.Request
 		}
 		request.Tablespaces[name] = directory
 	}
+	if o.remote != "" {
+		request.Destination = filepath.Clean(destination)
+		return request, nil
+	}
 	absolute, err := filepath.Abs(destination)
 	if err != nil {
 		return request, sdk.Errorf(sdk.Invalid, "%s: %w", destination, err)
@@ -337,7 +348,7 @@ func (o recoverOptions) request(p printer, destination string) (recovery.Request
 }
 
 // contradiction tells of options that exclude each other, or are out of range.
-func (o recoverOptions) contradiction() error {
+func (o recoverOptions) contradiction(destination string) error {
 	switch {
 	case o.rate < 0 || o.rate > maxRate:
 		return sdk.Errorf(sdk.Invalid, "--bwlimit %d: it is 0, for no limit, or up to %d", o.rate, maxRate)
@@ -345,15 +356,21 @@ func (o recoverOptions) contradiction() error {
 		return sdk.Errorf(sdk.Invalid, "--jobs %d: choose from 1 to %d", o.jobs, maxJobs)
 	case o.noGetWAL && (o.getWAL || o.getWALFrom != ""):
 		return sdk.Errorf(sdk.Invalid, "--no-get-wal excludes --get-wal and --get-wal-from")
-	case o.port != 0 && o.getWALFrom == "":
-		return sdk.Errorf(sdk.Invalid, "--recovery-option-port goes with --get-wal-from")
+	case o.port != 0 && o.getWALFrom == "" && o.remote == "":
+		return sdk.Errorf(sdk.Invalid, "--recovery-option-port goes with --get-wal-from or --remote-ssh-command")
 	case o.delta && o.noDelta:
 		return sdk.Errorf(sdk.Invalid, "--no-delta-restore excludes --delta-restore")
 	case o.noRetry && o.retryTimes > 0:
 		return sdk.Errorf(sdk.Invalid, "--no-retry excludes --retry-times")
 	case o.retryTimes < 0:
 		return sdk.Errorf(sdk.Invalid, "--retry-times %d: it is a number from 0", o.retryTimes)
-	case o.without.compression && o.without.noCompression:
+	case o.remote != "" && !filepath.IsAbs(destination):
+		return sdk.Errorf(sdk.Invalid, "%s: give the absolute path of a directory on the other host", destination)
+	case o.compression && o.remote == "":
+		return sdk.Errorf(sdk.Invalid, "--network-compression goes with --remote-ssh-command")
+	case o.staging != "" && !filepath.IsAbs(o.staging):
+		return sdk.Errorf(sdk.Invalid, "--staging-path %s: give an absolute path", o.staging)
+	case o.compression && o.noCompression:
 		return sdk.Errorf(sdk.Invalid, "--no-network-compression excludes --network-compression")
 	}
 	return nil
@@ -379,10 +396,28 @@ func (a *app) getWAL(o recoverOptions) (*recovery.GetWAL, error) {
 	if !found {
 		user, host = "", o.getWALFrom
 	}
+	if o.remote != "" && host == "" {
+		if host, err = ownHost(); err != nil {
+			return nil, err
+		}
+	}
 	if found && (user == "" || host == "") {
 		return nil, sdk.Errorf(sdk.Invalid, "--get-wal-from %s: write a host, or a user, @ and a host", o.getWALFrom)
 	}
 	return &recovery.GetWAL{Executable: executable, Configuration: configuration, Host: host, User: user, Port: int(o.port)}, nil
+}
+
+// ownHost is the name by which other hosts should know this one, with its domain
+// as far as that is known here.
+func ownHost() (string, error) {
+	name, err := os.Hostname()
+	if err != nil {
+		return "", sdk.Errorf(sdk.Invalid, "this host's name: %w: give it with --get-wal-from", err)
+	}
+	if full, err := net.LookupCNAME(name); err == nil {
+		return strings.TrimSuffix(full, "."), nil
+	}
+	return name, nil
 }
 
 // namedConfiguration is the absolute path of the configuration file that another

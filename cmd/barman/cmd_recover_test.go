@@ -73,17 +73,17 @@ Your PostgreSQL server has been successfully prepared for recovery!
 
 func TestOptionsOfARecoveryThatCannotBeAreRefused(t *testing.T) {
 	for part, o := range map[string]recoverOptions{
-		"--remote-ssh-command":         {notYet: notYet{remote: "ssh pg"}},
+		"--network-compression goes":   {compression: true},
 		"--combine-mode":               {notYet: notYet{combineMode: "link"}},
 		"--gcp-zone":                   {notYet: notYet{snapshot: [5]string{2: "x"}}},
 		"--staging-location elsewhere": {without: withoutEffect{location: "elsewhere"}},
 		"--staging-location remote":    {without: withoutEffect{location: "remote"}},
-		"--local-staging-path tmp":     {without: withoutEffect{stagedBy: "tmp"}},
+		"--staging-path tmp":           {staging: "tmp"},
 		"--bwlimit -1":                 {rate: -1},
 		"--no-delta-restore":           {delta: true, noDelta: true},
 		"--no-retry":                   {noRetry: true, retryTimes: 1},
 		"--retry-times -1":             {retryTimes: -1},
-		"--no-network-compression":     {without: withoutEffect{compression: true, noCompression: true}},
+		"--no-network-compression":     {remote: "ssh pg", compression: true, noCompression: true},
 		"--jobs -1":                    {jobs: -1},
 		"--tablespace x":               {tablespaces: []string{"x"}},
 		"--target-time":                {targetTime: "noon"},
@@ -95,9 +95,19 @@ func TestOptionsOfARecoveryThatCannotBeAreRefused(t *testing.T) {
 	}
 }
 
+func TestADirectoryOnAnotherHostIsNotRelativeToThisOne(t *testing.T) {
+	o := recoverOptions{remote: "ssh pg"}
+	if _, err := o.request(&document{object: map[string]any{}}, "data"); sdk.KindOf(err) != sdk.Invalid {
+		t.Errorf("%v", err)
+	}
+	if name, err := ownHost(); err != nil || name == "" {
+		t.Errorf("the other host does not know where to fetch WAL from: %q, %v", name, err)
+	}
+}
+
 func TestATimeWithoutAZoneIsMentioned(t *testing.T) {
 	d := &document{object: map[string]any{}}
-	o := recoverOptions{targetTime: "2026-01-31 15:04", rate: 100, without: withoutEffect{staging: "/tmp"}}
+	o := recoverOptions{targetTime: "2026-01-31 15:04", rate: 100, staging: "/tmp"}
 	request, err := o.request(d, "/srv/pg")
 	if err != nil || !request.Target.Time.Equal(time.Date(2026, 1, 31, 15, 4, 0, 0, time.Local)) {
 		t.Errorf("%v, %v", request.Target, err)

@@ -109,6 +109,7 @@ func TestEveryFormOfABackupIsRecovered(t *testing.T) {
 			test.put(s)
 			s.save()
 			wantData(t, s.mustRun(Request{}), test.more)
+			wantData(t, s.mustRun(Request{Remote: elsewhere}), test.more)
 		})
 	}
 }
