@@ -19,7 +19,6 @@ import (
 	"github.com/barman-go/barman/core/version"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/codec"
-	"github.com/barman-go/barman/sdk/wal"
 )
 
 // run is one backup on its way.
@@ -226,20 +225,8 @@ func (r *run) take(ctx context.Context) error {
 
 // describe fills in what is known before the copy begins.
 func (r *run) describe() {
-	b, f := r.backup, r.facts
-	b.Server, b.Name = r.server.Name(), r.options.Name
-	b.SystemID, b.Version, b.SegmentSize = f.SystemID, f.VersionNum, f.SegmentSize
-	b.PGData, b.ConfigFile, b.HBAFile, b.IdentFile, b.IncludedFiles = f.DataDirectory, f.ConfigFile, f.HBAFile, f.IdentFile, f.IncludedFiles
-	b.BeginTime = r.begun
-	if f.Timeline != 0 {
-		// Until the source tells where it begins.
-		b.Timeline, b.BeginLSN = f.Timeline, f.LSN
-		offset := int64(f.SegmentSize.Offset(f.LSN))
-		b.BeginWAL, b.BeginOffset = f.CurrentWAL(), &offset
-	}
-	for _, t := range f.Tablespaces {
-		b.Tablespaces = append(b.Tablespaces, catalogue.Tablespace{Name: t.Name, OID: t.OID, Location: t.Location})
-	}
+	r.backup.Server, r.backup.Name, r.backup.BeginTime = r.server.Name(), r.options.Name, r.begun
+	Describe(r.backup, r.facts)
 }
 
 // copy runs the pipeline. The receipts are durable when it returns.
@@ -266,26 +253,12 @@ func (r *run) copy(ctx context.Context) (sdk.BackupResult, error) {
 		},
 	})
 	if err == nil {
-		err = r.doubt(r.line, result)
+		err = Doubt(r.line.Source.Name, result, r.facts)
 	}
 	if err != nil {
 		return result, errors.Join(err, receipts.Abort())
 	}
 	return result, receipts.Commit()
-}
-
-// doubt returns what makes the copy worthless though every required stage did
-// its work.
-func (r *run) doubt(line pipeline.Line, result sdk.BackupResult) error {
-	if result.Timeline == 0 || result.BeginLSN == 0 || result.EndLSN <= result.BeginLSN {
-		return sdk.Errorf(sdk.Invalid, "source %q gave no usable positions of the backup: timeline %d, begin %s, end %s; the plugin is at fault",
-			line.Source.Name, result.Timeline, result.BeginLSN, result.EndLSN)
-	}
-	if result.SystemID != r.facts.SystemID {
-		return sdk.Errorf(sdk.Invalid, "conninfo leads to the cluster with system identifier %s, the backup source to %s: both must be the same server",
-			r.facts.SystemID, result.SystemID)
-	}
-	return nil
 }
 
 // layout is what the configuration says, else plain files; what transforms
@@ -345,21 +318,7 @@ func (r *run) keep(w *catalogue.ReceiptsWriter, receipts []sdk.Receipt) error {
 // finish fills in what the source and the sinks reported.
 func (r *run) finish(result sdk.BackupResult, copying time.Duration) {
 	b := r.backup
-	b.Timeline, b.BeginLSN, b.EndLSN, b.Label = result.Timeline, result.BeginLSN, result.EndLSN, result.Label
-	b.EndTime = result.EndTime
-	if b.EndTime.IsZero() {
-		b.EndTime = time.Now()
-	}
-	if !result.BeginTime.IsZero() {
-		b.BeginTime = result.BeginTime
-	}
-	begin := wal.SegmentAt(b.Timeline, b.BeginLSN, b.SegmentSize)
-	// A backup that ends on a segment's boundary needs nothing of the segment
-	// that begins there.
-	end := wal.SegmentAt(b.Timeline, b.EndLSN-1, b.SegmentSize)
-	beginOffset, endOffset := int64(b.SegmentSize.Offset(b.BeginLSN)), int64(b.SegmentSize.Offset(b.EndLSN))
-	b.BeginWAL, b.EndWAL, b.BeginOffset, b.EndOffset = begin.Name(b.SegmentSize), end.Name(b.SegmentSize), &beginOffset, &endOffset
-	b.Tablespaces = tablespaces(b.Tablespaces, result.Tablespaces)
+	Conclude(b, result)
 	b.Compression = compression(r.suffix, result.Codec)
 	if b.Compression == "" && r.archives {
 		b.Compression = catalogue.Uncompressed
@@ -368,22 +327,6 @@ func (r *run) finish(result sdk.BackupResult, copying time.Duration) {
 	size := r.stored
 	b.Size, b.DeduplicatedSize = &size, &size
 	b.State = catalogue.StateWaitingForWALs
-}
-
-// tablespaces keeps the names that SQL told for the tablespaces that the copy
-// holds; one created in between has no name yet.
-func tablespaces(known []catalogue.Tablespace, copied []sdk.Tablespace) []catalogue.Tablespace {
-	var result []catalogue.Tablespace
-	for _, c := range copied {
-		t := catalogue.Tablespace{Name: fmt.Sprintf("tablespace_%d", c.OID), OID: c.OID, Location: c.Location}
-		for _, k := range known {
-			if k.OID == c.OID {
-				t.Name = k.Name
-			}
-		}
-		result = append(result, t)
-	}
-	return result
 }
 
 // compression is that of the tar files, by the name that backup.info has for it:

@@ -121,14 +121,13 @@ func TestAnOptionalSinkIsDoneWithout(t *testing.T) {
 }
 
 func TestPositionsThatCannotBeAreRefused(t *testing.T) {
-	r := &run{facts: postgres.Facts{SystemID: "1"}}
-	line := pipeline.Line{Source: pipeline.Stage{Kind: "source", Name: "generated"}, Sinks: []pipeline.Stage{{}}}
+	facts := postgres.Facts{SystemID: "1"}
 	for _, result := range []sdk.BackupResult{
 		{}, {SystemID: "1", BeginLSN: 1, EndLSN: 2}, {SystemID: "1", Timeline: 1, EndLSN: 2}, {SystemID: "1", Timeline: 1, BeginLSN: 2, EndLSN: 2}, {SystemID: "1", Timeline: 1, BeginLSN: 2},
 	} {
-		wantError(t, r.doubt(line, result), sdk.Invalid, `source "generated"`)
+		wantError(t, Doubt("generated", result, facts), sdk.Invalid, `source "generated"`)
 	}
-	if err := r.doubt(line, sdk.BackupResult{SystemID: "1", Timeline: 1, BeginLSN: 1, EndLSN: 2}); err != nil {
+	if err := Doubt("generated", sdk.BackupResult{SystemID: "1", Timeline: 1, BeginLSN: 1, EndLSN: 2}, facts); err != nil {
 		t.Error(err)
 	}
 }
