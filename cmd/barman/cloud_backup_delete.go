@@ -58,7 +58,7 @@ func (d cloudDelete) run(ctx context.Context, a *app, cmd *cobra.Command, store 
 	options := cloud.DeleteOptions{
 		DryRun: d.dryRun, Minimum: d.minimum, Batch: d.batch,
 		Group: func(objects []string) {
-			a.print().info(fmt.Sprintf("Skipping deletion of objects %s due to --dry-run option", pythonList(objects)))
+			a.print().info(skippedDeletion(store.Server().Name, objects))
 		},
 		Warn: func(err error) { a.print().warn(err.Error()) },
 	}
@@ -93,11 +93,11 @@ func deletionFailed(err error) error {
 	return err
 }
 
-// pythonList is how Python prints a list of texts.
-func pythonList(texts []string) string {
-	quoted := make([]string, len(texts))
-	for i, text := range texts {
-		quoted[i] = "'" + text + "'"
+// skippedDeletion says what a dry run leaves in place, in Python's words.
+func skippedDeletion(server string, objects []string) string {
+	quoted := make([]string, len(objects))
+	for i, object := range objects {
+		quoted[i] = "'" + server + "/" + object + "'"
 	}
-	return "[" + strings.Join(quoted, ", ") + "]"
+	return fmt.Sprintf("Skipping deletion of objects [%s] due to --dry-run option", strings.Join(quoted, ", "))
 }

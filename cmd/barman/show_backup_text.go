@@ -117,20 +117,23 @@ func (b shownBackup) base() section {
 	if b.backup.Mode == catalogue.ModePostgres {
 		s.add("Backup Type", string(b.backup.Type()))
 	}
-	size := sizeOf(b.backup.Size)
-	s.add("Backup Size", fmt.Sprintf("%s (%s with WALs)", catalogue.PrettySize(size), catalogue.PrettySize(size+b.wal.Size)))
+	s.add("Backup Size", b.sizeText())
 	if b.backup.Compression != catalogue.Uncompressed {
 		s.add("Backup Compression", b.backup.Compression)
 	}
-	s.add("WAL Size", catalogue.PrettySize(b.wal.Size))
+	if !b.alone {
+		s.add("WAL Size", catalogue.PrettySize(b.wal.Size))
+	}
 	if saved, ok := b.saved(); ok {
 		s.add("Resources saved", fmt.Sprintf("%s (%s)", catalogue.PrettySize(saved), b.savedPart(saved)))
 	}
 	s.add("Timeline", strconv.FormatUint(uint64(b.backup.Timeline), 10))
 	s.add("Begin WAL", b.backup.BeginWAL)
 	s.add("End WAL", b.backup.EndWAL)
-	s.add("Number of WALs", strconv.Itoa(b.wal.Count))
-	s.add("WAL compression ratio", percent(b.wal.CompressionRatio()))
+	if !b.alone {
+		s.add("Number of WALs", strconv.Itoa(b.wal.Count))
+		s.add("WAL compression ratio", percent(b.wal.CompressionRatio()))
+	}
 	s.add("Begin time", timestamp(b.backup.BeginTime))
 	s.add("End time", timestamp(b.backup.EndTime))
 	s.add("Copy time", b.copyTimeText())
@@ -146,6 +149,19 @@ func (b shownBackup) base() section {
 	s.add("Begin LSN", b.backup.BeginLSN.String())
 	s.add("End LSN", b.backup.EndLSN.String())
 	return s
+}
+
+// sizeText is the size of the backup, with that of the WAL that it needs if that is
+// known.
+func (b shownBackup) sizeText() string {
+	size := sizeOf(b.backup.Size)
+	switch {
+	case !b.alone:
+		return fmt.Sprintf("%s (%s with WALs)", catalogue.PrettySize(size), catalogue.PrettySize(size+b.wal.Size))
+	case b.backup.Size == nil:
+		return ""
+	}
+	return catalogue.PrettySize(size)
 }
 
 func (b shownBackup) archive() section {

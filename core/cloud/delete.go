@@ -183,6 +183,10 @@ func (d *deletion) deleteOne(ctx context.Context, b *catalogue.Backup) error {
 	if err != nil {
 		return err
 	}
+	if d.options.DryRun {
+		d.options.Group(append(data, catalogue.InfoObject(b.ID)))
+		return d.removeWAL(ctx, release)
+	}
 	if err := d.mark(ctx, b); err != nil {
 		return err
 	}
@@ -221,7 +225,7 @@ var errUnfinished = errors.New("it is being deleted, or was when that was interr
 // mark says of a backup that it is none any more. It has no end then, by which
 // others tell a complete one.
 func (d *deletion) mark(ctx context.Context, b *catalogue.Backup) error {
-	if d.options.DryRun || d.catalogue.deleting[b.ID] && b.State == catalogue.StateFailed {
+	if d.catalogue.deleting[b.ID] && b.State == catalogue.StateFailed {
 		return nil
 	}
 	begun := catalogue.AnnotationObject(b.ID, catalogue.AnnotationDelete)
