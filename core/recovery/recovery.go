@@ -244,7 +244,9 @@ func (r *run) leadsThere(ctx context.Context) error {
 // recover does the work between the hooks.
 func (r *run) recover(ctx context.Context) error {
 	begun := time.Now()
-	form, err := stored.Find(ctx, r.server, r.line, r.request.Backup)
+	var form stored.Form
+	var err error
+	r.line, form, err = stored.Locate(ctx, r.server, r.line, r.request.Backup)
 	if err != nil {
 		return err
 	}

@@ -123,7 +123,7 @@ func TestABackupThatIsNotWholeIsNotRecovered(t *testing.T) {
 		parts []string
 	}{
 		"nothing there":    {func(*site) {}, sdk.NotFound, []string{"the store holds no data of backup 20260102T100000"}},
-		"a tar is missing": {func(s *site) { s.put(s.base("data/base.tar"), archive(t, dataFiles)) }, sdk.Corrupt, []string{"1 of the 2 tar files"}},
+		"a tar is missing": {func(s *site) { s.put(s.base("data/base.tar"), archive(t, dataFiles)) }, sdk.Corrupt, []string{"16400.tar is not among them"}},
 		"a tar is cut off": {func(s *site) { s.putTar("", func(b []byte) []byte { return b[:len(b)/2] }) }, sdk.Corrupt, nil},
 		"a gzip is cut off": {func(s *site) {
 			s.putTar(".gz", func(b []byte) []byte { z := zipped(b); return z[:len(z)-5] })

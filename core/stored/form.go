@@ -31,43 +31,79 @@ const versionFile = "PG_VERSION"
 // ManifestName is that of a backup's manifest, in its data directory.
 const ManifestName = "backup_manifest"
 
+// Locate finds a sink that has a backup, the first before the others, and returns
+// the line with that one alone. One that is known to lack data is passed over, and
+// so is one in which something is amiss, which is logged. When there is none, the
+// error and what comes along are those of Find for the first that was looked into.
+func Locate(ctx context.Context, s *server.Server, line pipeline.Line, b *catalogue.Backup) (pipeline.Line, Form, error) {
+	var first Form
+	var failed error
+	from := line
+	for _, sink := range s.BackupSinks() {
+		lacks, err := s.Catalogue.LagOf(sink.Label, b.ID)
+		if err != nil {
+			return line, Form{}, err
+		}
+		if lacks != nil && lacks.Lacks != catalogue.LacksWord {
+			continue
+		}
+		only := line
+		only.Sinks = []pipeline.Stage{sink.Stage}
+		form, err := Find(ctx, s, only, b)
+		if err == nil || ctx.Err() != nil {
+			return only, form, err
+		}
+		if failed == nil {
+			from, first, failed = only, form, err
+		}
+		s.Logger.Warn("a sink cannot give a backup", "backup", b.ID, "sink", sink.Label, "error", err)
+	}
+	if failed == nil {
+		failed = sdk.Errorf(sdk.NotFound, "no sink has all data of backup %s: 'barman show-backup %s %s' tells what they lack", b.ID, s.Name(), b.ID)
+	}
+	return from, first, failed
+}
+
 // Find looks into the line's first sink. A backup that the sink does not have is
 // an error of kind NotFound. One of which tar files are missing is an error of
 // kind Corrupt, and comes along as far as it is there.
 func Find(ctx context.Context, s *server.Server, line pipeline.Line, b *catalogue.Backup) (Form, error) {
-	base := "base/" + string(b.ID) + "/"
-	prefixes := []string{base + "data/base.tar", base + "data/" + ManifestName, base + "data/" + versionFile}
+	base := catalogue.BackupPrefix(b.ID)
+	// An archive that was split is base.tar, base_0001.tar and so on.
+	prefixes := []string{base + "data/base.tar", base + "data/base_", base + "data/" + ManifestName, base + "data/" + versionFile}
 	for _, t := range b.Tablespaces {
-		prefixes = append(prefixes, fmt.Sprintf("%sdata/%d.tar", base, t.OID))
+		prefixes = append(prefixes, fmt.Sprintf("%sdata/%d.tar", base, t.OID), fmt.Sprintf("%sdata/%d_", base, t.OID))
 	}
 	found, err := s.Engine.Find(ctx, line.Server, line.Sinks[0], prefixes...)
 	if err != nil {
 		return Form{}, err
 	}
-	tar, plain := false, false
+	plain := false
 	var form Form
+	var a archives
 	for _, object := range found {
 		name := path.Base(object.Name)
-		switch stem, _, isTar := strings.Cut(name, ".tar"); {
+		stem, suffix, isTar := strings.Cut(name, ".tar")
+		series, number, known := seriesOf(stem)
+		switch {
 		case name == versionFile, strings.HasPrefix(name, versionFile+"."):
 			plain, form.Suffix = true, strings.TrimPrefix(name, versionFile)
-		case stem == "base" && isTar:
-			tar = true
-			form.Selections = append(form.Selections, host.Selection{Name: object.Name, Rename: "base.tar", Tar: true})
-		case isTar:
-			form.Selections = append(form.Selections, host.Selection{Name: object.Name, Rename: "pg_tblspc/" + stem + "/" + stem + ".tar", Tar: true})
-		case !plain:
+		case isTar && known:
+			a.add(series, number)
+			rename := stem + ".tar"
+			if series != baseSeries {
+				rename = "pg_tblspc/" + series + "/" + rename
+			}
+			form.Selections = append(form.Selections, host.Selection{Name: object.Name, Rename: rename, Tar: true})
+		case suffix == "" && !plain && strings.HasPrefix(name, ManifestName):
 			// A manifest is stored as it is.
 			form.Selections = append(form.Selections, host.Selection{Name: object.Name, Rename: name, Verbatim: true})
 		}
 	}
 	switch {
-	case tar:
+	case a.has(baseSeries):
 		form.Tar, form.Suffix = true, ""
-		if want := len(b.Tablespaces) + 1; countTars(form.Selections) != want {
-			return form, sdk.Errorf(sdk.Corrupt, "the store has %d of the %d tar files of backup %s", countTars(form.Selections), want, b.ID)
-		}
-		return form, nil
+		return form, a.complete(s, b, form.Selections)
 	case plain:
 		form.Selections = []host.Selection{{Name: base + "data/", Prefix: true}}
 		for _, t := range b.Tablespaces {
@@ -76,14 +112,4 @@ func Find(ctx context.Context, s *server.Server, line pipeline.Line, b *catalogu
 		return form, nil
 	}
 	return Form{}, sdk.Errorf(sdk.NotFound, "the store holds no data of backup %s: neither %sdata/%s nor %sdata/base.tar", b.ID, base, versionFile, base)
-}
-
-func countTars(selections []host.Selection) int {
-	n := 0
-	for _, s := range selections {
-		if s.Tar {
-			n++
-		}
-	}
-	return n
 }

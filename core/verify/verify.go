@@ -188,6 +188,12 @@ func (r *run) locate(ctx context.Context) error {
 		return err
 	}
 	r.form, err = stored.Find(ctx, r.server, r.line, r.backup)
+	if kind := sdk.KindOf(err); kind == sdk.NotFound || kind == sdk.Unavailable {
+		// Another sink may have what the first does not.
+		if line, form, otherErr := stored.Locate(ctx, r.server, r.line, r.backup); otherErr == nil {
+			r.line, r.form, err = line, form, nil
+		}
+	}
 	switch sdk.KindOf(err) {
 	case sdk.Corrupt:
 		r.checker.problems.add(Missing, "base/"+string(r.backup.ID), "", "%v", err)
