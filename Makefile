@@ -27,7 +27,8 @@ BUILD := go build -trimpath -ldflags '-s -w -X $(STAMP).Version=$(VERSION) -X $(
 PLUGINS := $(patsubst plugins/%/main.go,%,$(wildcard plugins/*/main.go))
 binary = barman-plugin-$(if $(filter source-% sink-% hook-%,$(1)),,transform-)$(1)
 # What the one binary is by other names: the clients for PostgreSQL's host.
-NAMES := barman-wal-archive barman-wal-restore
+NAMES := barman-wal-archive barman-wal-restore $(addprefix barman-cloud-,backup backup-delete backup-keep backup-list backup-show \
+	check-wal-archive restore wal-archive wal-restore)
 # Examples are modules of their own: they are built and tested as a stranger would. examples/transform-age becomes
 # bin/examples/barman-plugin-transform-age.
 MODULES := $(patsubst %/go.mod,%,$(wildcard examples/*/go.mod))

@@ -44,17 +44,24 @@ func newCloudCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// newCloudProgram returns the program of a name, or nil: barman-cloud-wal-archive
-// is "barman cloud wal-archive".
+// cloudPrograms are the same commands as programs of their own:
+// barman-cloud-wal-archive is "barman cloud wal-archive".
+func cloudPrograms(a *app) []*cobra.Command {
+	commands := cloudCommands(a)
+	for _, cmd := range commands {
+		cmd.Use = cloudPrefix + cmd.Use
+		cmd.CompletionOptions.DisableDefaultCmd = true
+	}
+	return commands
+}
+
+// newCloudProgram returns the program of a name, or nil.
 func newCloudProgram(a *app, name string) *cobra.Command {
-	rest, isCloud := strings.CutPrefix(name, cloudPrefix)
-	if !isCloud {
+	if !strings.HasPrefix(name, cloudPrefix) {
 		return nil
 	}
-	for _, cmd := range cloudCommands(a) {
-		if cmd.Name() == rest {
-			cmd.Use = cloudPrefix + cmd.Use
-			cmd.CompletionOptions.DisableDefaultCmd = true
+	for _, cmd := range cloudPrograms(a) {
+		if cmd.Name() == name {
 			return cmd
 		}
 	}

@@ -64,17 +64,17 @@ func (g generated) text(w io.Writer, _ style) { _, _ = io.WriteString(w, string(
 func (g generated) document() map[string]any { return map[string]any{"document": string(g)} }
 
 // programs are the commands that people run, in order: those below root that do
-// something, and the clients.
+// something, the clients, and the programs for buckets by their own names.
 func programs(root *cobra.Command) []*cobra.Command {
 	var all []*cobra.Command
 	everyCommand(root, func(cmd *cobra.Command) {
-		if !cmd.HasSubCommands() && cmd.IsAvailableCommand() && cmd.Name() != "help" && cmd.Parent() != nil && cmd.Parent().Name() != "completion" {
+		if !cmd.HasSubCommands() && cmd.IsAvailableCommand() && cmd.Name() != "help" && cmd.Parent() != nil && !slices.Contains([]string{"completion", "cloud"}, cmd.Parent().Name()) {
 			all = append(all, cmd)
 		}
 	})
 	slices.SortFunc(all, func(a, b *cobra.Command) int { return cmp.Compare(a.CommandPath(), b.CommandPath()) })
 	other := newApp(os.Stdout, os.Stderr)
-	return append(all, newRemoteWALArchiveCommand(other), newRemoteWALRestoreCommand(other))
+	return append(append(all, newRemoteWALArchiveCommand(other), newRemoteWALRestoreCommand(other)), cloudPrograms(other)...)
 }
 
 // synopsis is a command line: "barman check SERVER…".
@@ -167,6 +167,9 @@ of it.
 // that every command has.
 func description(cmd *cobra.Command) string {
 	long := strings.Replace(cmd.Long, exitCodesHelp, "", 1)
+	if command, isCloud := strings.CutPrefix(cmd.Name(), cloudPrefix); isCloud {
+		long += "\n\nThe same is 'barman cloud " + command + "'."
+	}
 	var b strings.Builder
 	for i, paragraph := range strings.Split(strings.TrimSpace(long), "\n\n") {
 		if i > 0 {
