@@ -222,7 +222,7 @@ func (d destination) clear() error {
 
 // guard puts up the guard, with lines for whoever comes after a crash.
 func (d destination) guard(e errand, lines ...string) error {
-	text := fmt.Sprintf("%s: %s; run the same barman recover again, and it goes on\n%s%s\n", guardText, e.what, markLine, e.mark)
+	text := fmt.Sprintf("%s: %s; run the same command again\n%s%s\n", guardText, e.what, markLine, e.mark)
 	for _, line := range lines {
 		text += line + "\n"
 	}

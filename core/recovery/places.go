@@ -65,6 +65,9 @@ func (r *run) ownDirectories() []string {
 	if r.host.Remote() != "" {
 		return nil
 	}
+	if r.server == nil {
+		return nil // it comes out of a bucket
+	}
 	layout := r.server.Catalogue.Layout()
 	var own []string
 	for _, path := range []string{

@@ -44,9 +44,9 @@ func (a *archives) add(series string, number int) {
 
 func (a archives) has(series string) bool { return len(a[series]) > 0 }
 
-// complete tells whether archives are missing: one within a series, a whole
-// series, or one that there is a receipt of.
-func (a archives) complete(s *server.Server, b *catalogue.Backup, found []host.Selection) error {
+// complete tells whether archives are missing: one within a series, or a whole
+// series.
+func (a archives) complete(b *catalogue.Backup, found []host.Selection) error {
 	series := []string{baseSeries}
 	for _, t := range b.Tablespaces {
 		series = append(series, strconv.FormatUint(uint64(t.OID), 10))
@@ -60,6 +60,11 @@ func (a archives) complete(s *server.Server, b *catalogue.Backup, found []host.S
 			}
 		}
 	}
+	return nil
+}
+
+// undiminished tells whether archives are missing of which there are receipts.
+func undiminished(s *server.Server, b *catalogue.Backup, found []host.Selection) error {
 	there := map[string]bool{}
 	for _, selection := range found {
 		there[selection.Name] = true

@@ -78,6 +78,17 @@ func Find(ctx context.Context, s *server.Server, line pipeline.Line, b *catalogu
 	if err != nil {
 		return Form{}, err
 	}
+	form, err := Arrange(found, b)
+	if err == nil && form.Tar {
+		err = undiminished(s, b, form.Selections)
+	}
+	return form, err
+}
+
+// Arrange makes out the form of a backup from the objects that a sink has of its
+// data. Errors are those of Find.
+func Arrange(found []sdk.Object, b *catalogue.Backup) (Form, error) {
+	base := catalogue.BackupPrefix(b.ID)
 	plain := false
 	var form Form
 	var a archives
@@ -103,7 +114,7 @@ func Find(ctx context.Context, s *server.Server, line pipeline.Line, b *catalogu
 	switch {
 	case a.has(baseSeries):
 		form.Tar, form.Suffix = true, ""
-		return form, a.complete(s, b, form.Selections)
+		return form, a.complete(b, form.Selections)
 	case plain:
 		form.Selections = []host.Selection{{Name: base + "data/", Prefix: true}}
 		for _, t := range b.Tablespaces {
