@@ -36,6 +36,7 @@ type run struct {
 	archives bool   // what is stored are tar files
 	suffix   string // of the stored tar files
 	stored   int64
+	unshared *int64 // bytes of files not shared with another backup; nil if all are
 }
 
 // Run takes a base backup and then archives the WAL that has come. It returns the
@@ -138,7 +139,8 @@ func (r *run) locked(ctx context.Context) error {
 	if r.backup, err = r.server.Catalogue.Create(r.begun); err != nil {
 		return err
 	}
-	r.backup.Mode = catalogue.ModePostgres
+	anyBucket, _ := r.copying.Buckets()
+	r.backup.Mode = r.mode(r.layout(r.line, anyBucket))
 	r.reached(Registered)
 	r.server.Logger.Info("backup begins", "backup", r.backup.ID)
 	if err := r.take(ctx); err != nil {
@@ -234,16 +236,20 @@ func (r *run) copy(ctx context.Context) (sdk.BackupResult, error) {
 	anyBucket, allBuckets := r.copying.Buckets()
 	layout := r.layout(r.line, anyBucket)
 	r.archives = layout == sdk.LayoutTar
-	receipts, err := r.server.Catalogue.NewReceipts(r.backup.ID, header(r.line))
-	if err != nil {
-		return sdk.BackupResult{}, err
-	}
-	result, err := r.copying.Run(ctx, sdk.BackupRequest{
+	request := sdk.BackupRequest{
 		Prefix:      prefix(r.backup.ID),
 		Label:       fmt.Sprintf("Barman backup %s %s", r.server.Name(), r.backup.ID),
 		Layout:      layout,
 		ArchiveSize: r.archiveSize(layout, allBuckets),
-	}, pipeline.Observer{
+	}
+	if layout == sdk.LayoutPlain && r.copying.Lands() {
+		return r.land(ctx, request)
+	}
+	receipts, err := r.server.Catalogue.NewReceipts(r.backup.ID, header(r.line))
+	if err != nil {
+		return sdk.BackupResult{}, err
+	}
+	result, err := r.copying.Run(ctx, request, pipeline.Observer{
 		Progress: r.options.Progress,
 		Receipts: func(stored []sdk.Receipt) error { return r.keep(receipts, stored) },
 		Lost: func(l pipeline.Lost) {
@@ -326,6 +332,9 @@ func (r *run) finish(result sdk.BackupResult, copying time.Duration) {
 	b.CopyStats = catalogue.Dict{{Key: "copy_time", Value: copying.Seconds()}, {Key: "total_time", Value: time.Since(r.begun).Seconds()}}
 	size := r.stored
 	b.Size, b.DeduplicatedSize = &size, &size
+	if r.unshared != nil {
+		b.DeduplicatedSize = r.unshared
+	}
 	b.State = catalogue.StateWaitingForWALs
 }
 
