@@ -200,6 +200,7 @@ func (a *app) backUp(ctx context.Context, options backup.Options, configured *co
 		}
 	}
 	if taken != nil {
+		a.tellSinks(s, taken)
 		a.print().answer(takenBackup{server: s.Name(), backup: taken, elapsed: time.Since(told.begun), alone: alone})
 	}
 	return err

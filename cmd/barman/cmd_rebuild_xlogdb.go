@@ -20,7 +20,8 @@ func newRebuildXlogDBCommand(a *app) *cobra.Command {
 		Long: `Write xlog.db, the index of a server's WAL archive, anew from the files of the
 archive, in the order of their names. Until it is complete the old one is in
 use. No WAL is archived meanwhile; the command waits for an archiver that is at
-work. "all" stands for every server.
+work. "all" stands for every server. Where the archive is in a sink elsewhere, as
+a bucket, the sink is asked for its files.
 
 ` + exitCodesHelp,
 		Example:           "  barman rebuild-xlogdb main\n  barman rebuild-xlogdb all",

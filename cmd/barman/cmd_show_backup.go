@@ -10,6 +10,7 @@ import (
 	"github.com/barman-go/barman/core/continuity"
 	"github.com/barman-go/barman/core/removal"
 	"github.com/barman-go/barman/core/retention"
+	"github.com/barman-go/barman/core/sinks"
 	"github.com/barman-go/barman/sdk/wal"
 )
 
@@ -72,6 +73,9 @@ func runShowBackup(ctx context.Context, a *app, name, reference string) error {
 	}
 	shown.previous, shown.next = found.neighbours(b.ID)
 	shown.chain = found.chain(b)
+	if shown.sinks, err = sinks.States(s, b); err != nil {
+		return err
+	}
 	a.print().answer(shown)
 	return found.inaccurate
 }
@@ -86,6 +90,8 @@ type shownBackup struct {
 	verdict        retention.Verdict // empty without a policy
 	// chain are the backups that it builds on, from the full one on, and itself.
 	chain []catalogue.BackupID
+	// sinks are where it is, of a server that has other sinks than its directory.
+	sinks []sinks.State
 	// alone is true when nothing but backup.info is known: no WAL, no other backups.
 	alone bool
 }

@@ -30,6 +30,9 @@ func (b shownBackup) document() map[string]any {
 	shown["base_backup_information"] = b.baseDocument()
 	shown["wal_information"] = b.archiveDocument()
 	shown["catalog_information"] = b.catalogueDocument()
+	if len(b.sinks) > 0 {
+		shown["sinks"] = b.sinks
+	}
 	if len(b.backup.SnapshotsInfo) > 0 {
 		shown["snapshots_info"] = catalogue.JSONValue(b.backup.SnapshotsInfo)
 	}

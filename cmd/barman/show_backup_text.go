@@ -83,7 +83,15 @@ func (b shownBackup) sections() []section {
 	if b.alone {
 		return append(all, b.base())
 	}
-	return append(all, b.base(), b.archive(), b.surroundings())
+	all = append(all, b.base(), b.archive(), b.surroundings())
+	if len(b.sinks) > 0 {
+		places := section{title: "Sinks"}
+		for _, sink := range b.sinks {
+			places.rows = append(places.rows, row{sink.Sink, sink.String()})
+		}
+		all = append(all, places)
+	}
+	return all
 }
 
 func (b shownBackup) general() section {

@@ -9,6 +9,7 @@ import (
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/server"
+	"github.com/barman-go/barman/core/sinks"
 	"github.com/barman-go/barman/core/wal"
 )
 
@@ -117,4 +118,20 @@ func (t takenBackup) document() map[string]any {
 		return fields
 	}
 	return map[string]any{t.server: fields}
+}
+
+// tellSinks warns of the sinks that lack a backup which was just taken.
+func (a *app) tellSinks(s *server.Server, b *catalogue.Backup) {
+	if !b.State.CopyDone() {
+		return
+	}
+	states, err := sinks.States(s, b)
+	if err != nil {
+		a.print().warn(err.Error())
+	}
+	for _, state := range states {
+		if state.Lacks != "" {
+			a.print().warn(fmt.Sprintf("server %s: backup %s: sink %s: %s; barman cron makes up for it, or 'barman sync-sink %s'", s.Name(), b.ID, state.Sink, state, s.Name()))
+		}
+	}
 }

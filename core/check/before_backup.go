@@ -61,7 +61,7 @@ func weigh(row postgres.Check) weight {
 			"minimum redundancy requirements", "backup maximum age", "backup minimum size", "failed backups", "archiver errors", "empty incoming directory",
 			"empty streaming directory", "incoming WALs directory", "streaming WALs directory", "wal maximum age", "PostgreSQL server is standby",
 			// A gap, or an old backup that cannot be read, is what a new one is good for.
-			"WAL continuity", "catalogue",
+			"WAL continuity", "catalogue", "sinks",
 		},
 		aboutWAL: {
 			"WAL archive", "archive_mode", "archive_command", "continuous archiving", "replication slot", "receive-wal running",

@@ -70,6 +70,7 @@ func Server(ctx context.Context, s *server.Server, now time.Time) Report {
 	c.rows = append(c.rows, plugins...)
 	c.compression()
 	c.backups(local)
+	c.sinks()
 	c.baseBackup(remote)
 	c.configuration()
 	c.rows = append(c.rows, remote.Identity...)

@@ -10,6 +10,7 @@ import (
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/removal"
 	"github.com/barman-go/barman/core/server"
+	"github.com/barman-go/barman/core/sinks"
 	"github.com/barman-go/barman/core/wal"
 	"github.com/barman-go/barman/sdk"
 )
@@ -95,6 +96,7 @@ func serve(ctx context.Context, s *server.Server, spawn Spawn) Result {
 		result.archive(s, spawn),
 		backup.Reap(s),
 		result.retain(s, spawn),
+		result.syncSinks(s, spawn),
 		lock.Release(),
 	)
 	return result
@@ -220,6 +222,27 @@ func (r *Result) retain(s *server.Server, spawn Spawn) error {
 		return nil
 	}
 	return r.start(s, spawn, enforcement, last, "--enforce")
+}
+
+// syncSinks starts what brings sinks up to date, if it is noted that one is not.
+func (r *Result) syncSinks(s *server.Server, spawn Spawn) error {
+	due, err := sinks.Due(s)
+	if err != nil || !due {
+		return err
+	}
+	_, running, err := s.Catalogue.Holder(catalogue.LockSyncSink)
+	if err != nil && !running {
+		return err
+	}
+	last, err := openRecord(s, catalogue.LockSyncSink)
+	if err != nil {
+		return err
+	}
+	defer last.file.Close() // a process that was started has its own
+	if running || last.alive {
+		return nil
+	}
+	return r.start(s, spawn, catalogue.LockSyncSink, last, "--noted")
 }
 
 // enforcement is the command that deletes obsolete backups.

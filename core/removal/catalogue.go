@@ -62,13 +62,22 @@ func annotated(s *server.Server, entries []catalogue.Entry) (stock, error) {
 
 // Lost tells whether a backup is listed as complete though its data is gone: a
 // deletion by Barman in Python may have been interrupted, or somebody has removed
-// its directory. It counts for nothing, and deleting it clears it away.
+// its directory, and no other sink has it. It counts for nothing, and deleting it
+// clears it away.
 func Lost(s *server.Server, b *catalogue.Backup) (bool, error) {
 	if !b.State.CopyDone() || s.BackupsStoredElsewhere() {
 		return false, nil
 	}
 	has, err := s.Catalogue.HasPayload(b)
-	return !has, err
+	if has || err != nil {
+		return false, err
+	}
+	for _, sink := range s.BackupSinks() {
+		if held, err := s.Catalogue.Held(sink.Label, b.ID); held || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 func (a stock) find(id catalogue.BackupID) (known, bool) {

@@ -102,7 +102,7 @@ func Due(s *server.Server) (bool, error) {
 			sinks = s.WALSinks()
 		}
 		_, configured := find(sinks, l.Sink)
-		return configured
+		return configured && (l.Backup == "" || !underWay(s, l.Backup))
 	}), err
 }
 
