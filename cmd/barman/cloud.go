@@ -22,11 +22,13 @@ const cloudPrefix = "barman-cloud-"
 // cloudCommands are the commands that work on a bucket without a configuration.
 func cloudCommands(a *app) []*cobra.Command {
 	return []*cobra.Command{
+		newCloudBackupCommand(a),
 		newCloudBackupDeleteCommand(a),
 		newCloudBackupKeepCommand(a),
 		newCloudBackupListCommand(a),
 		newCloudBackupShowCommand(a),
 		newCloudCheckWALArchiveCommand(a),
+		newCloudRestoreCommand(a),
 		newCloudWALArchiveCommand(a),
 		newCloudWALRestoreCommand(a),
 	}
