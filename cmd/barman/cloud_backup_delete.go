@@ -21,7 +21,7 @@ type cloudDelete struct {
 }
 
 func newCloudBackupDeleteCommand(a *app) *cobra.Command {
-	var o cloudFlags
+	o := cloudFlags{patience: brief}
 	var d cloudDelete
 	cmd := &cobra.Command{
 		Use:   "backup-delete SOURCE_URL SERVER_NAME",

@@ -22,7 +22,7 @@ type cloudKeep struct {
 }
 
 func newCloudBackupKeepCommand(a *app) *cobra.Command {
-	var o cloudFlags
+	o := cloudFlags{patience: brief}
 	var keep cloudKeep
 	cmd := &cobra.Command{
 		Use:   "backup-keep SOURCE_URL SERVER_NAME BACKUP_ID",

@@ -13,7 +13,7 @@ import (
 )
 
 func newCloudBackupListCommand(a *app) *cobra.Command {
-	var o cloudFlags
+	o := cloudFlags{patience: brief}
 	cmd := &cobra.Command{
 		Use:   "backup-list SOURCE_URL SERVER_NAME",
 		Short: "List the backups of a server in a bucket, oldest first",

@@ -12,7 +12,7 @@ import (
 )
 
 func newCloudBackupShowCommand(a *app) *cobra.Command {
-	var o cloudFlags
+	o := cloudFlags{patience: brief}
 	cmd := &cobra.Command{
 		Use:   "backup-show SOURCE_URL SERVER_NAME BACKUP_ID",
 		Short: "Show what is known of a backup in a bucket",

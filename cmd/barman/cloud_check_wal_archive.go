@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,7 @@ import (
 )
 
 func newCloudCheckWALArchiveCommand(a *app) *cobra.Command {
-	o := cloudFlags{createBucket: true}
+	o := cloudFlags{createBucket: true, patience: brief}
 	var timeline uint32
 	cmd := &cobra.Command{
 		Use:   "check-wal-archive DESTINATION_URL SERVER_NAME",
@@ -40,7 +41,7 @@ func runCloudCheckWALArchive(ctx context.Context, a *app, store *cloud.Store, ti
 	case err != nil:
 		return err
 	case found == 0:
-		a.print().answer(checkedArchive{server: server, passed: true})
+		a.print().answer(usableArchive{checkedArchive{server: server, passed: true}})
 		return nil
 	case timeline == 0:
 		return cloudFailed(sdk.Errorf(sdk.Exists, "WAL archive check failed for server %s: Expected empty archive", server))
@@ -48,3 +49,9 @@ func runCloudCheckWALArchive(ctx context.Context, a *app, store *cloud.Store, ti
 	return cloudFailed(sdk.Errorf(sdk.Exists, "WAL archive check failed for server %s: Found %d files in WAL archive equal to or newer than timeline %d",
 		server, found, timeline))
 }
+
+// usableArchive is the outcome of a check that passed. Python's program says nothing
+// then.
+type usableArchive struct{ checkedArchive }
+
+func (usableArchive) text(io.Writer, style) {}

@@ -41,7 +41,13 @@ type cloudFlags struct {
 	maxBandwidth   cloudSize
 	jobs           int
 	format         *string
+	// patience is how long a store that is away is asked again; zero leaves it to the
+	// sink.
+	patience time.Duration
 }
+
+// brief is the patience of commands that somebody waits for, or runs again.
+const brief = 10 * time.Second
 
 // addCommon adds what every command has.
 func (o *cloudFlags) addCommon(a *app, cmd *cobra.Command) {
@@ -141,6 +147,9 @@ func (o *cloudFlags) check() error {
 
 // options are what the options say of the bucket.
 func (o *cloudFlags) options(url string) (cloud.Options, error) {
+	if o.test {
+		o.patience = brief
+	}
 	key := o.sseKMSKey
 	if o.kmsKeyName != "" {
 		key = o.kmsKeyName
@@ -157,7 +166,7 @@ func (o *cloudFlags) options(url string) (cloud.Options, error) {
 		Encryption: o.encryption, KMSKey: key, Credential: o.credential, EncryptionScope: o.scope,
 		Tags: o.tags, HistoryTags: o.historyTags,
 		PartSize: max(int64(o.minChunkSize), int64(o.blockSize)), Parts: max(o.jobs, o.concurrency), SinglePut: int64(o.singlePut),
-		Bandwidth: int64(o.maxBandwidth), CreateBucket: o.createBucket, CheckObjectLock: o.checkLock,
+		Patience: o.patience, Bandwidth: int64(o.maxBandwidth), CreateBucket: o.createBucket, CheckObjectLock: o.checkLock,
 	}, nil
 }
 

@@ -47,7 +47,7 @@ func (f *codecFlags) compression() (cloud.Compression, error) {
 }
 
 func newCloudWALArchiveCommand(a *app) *cobra.Command {
-	var o cloudFlags
+	o := cloudFlags{patience: brief}
 	var compress codecFlags
 	cmd := &cobra.Command{
 		Use:   "wal-archive DESTINATION_URL SERVER_NAME [WAL_PATH]",

@@ -11,7 +11,7 @@ import (
 )
 
 func newCloudWALRestoreCommand(a *app) *cobra.Command {
-	var o cloudFlags
+	o := cloudFlags{patience: brief}
 	var noPartial, partial bool
 	var restoring *restoreCommand
 	cmd := &cobra.Command{

@@ -49,21 +49,22 @@ func (s *Store) read(ctx context.Context, sink *pipeline.Sink) (*Catalogue, erro
 	var err error
 	for range attempts {
 		var c *Catalogue
-		if c, err = s.readOnce(ctx, sink); err == nil || sdk.KindOf(err) != sdk.NotFound || errors.Is(err, errListing) {
+		if c, err = s.readOnce(ctx, sink); err == nil || sdk.KindOf(err) != sdk.NotFound || errors.As(err, new(*listingError)) {
 			return c, err
 		}
 	}
 	return nil, err
 }
 
-// errListing marks an error of the listing itself, where what was not found is the
-// bucket.
-var errListing = errors.New("the bucket's objects cannot be listed")
+// listingError is an error of the listing itself: what was not found is the bucket.
+type listingError struct{ error }
+
+func (e *listingError) Unwrap() error { return e.error }
 
 func (s *Store) readOnce(ctx context.Context, sink *pipeline.Sink) (*Catalogue, error) {
 	names, err := descriptions(ctx, sink)
 	if err != nil {
-		return nil, &sdk.Error{Kind: sdk.KindOf(err), Err: errors.Join(errListing, err)}
+		return nil, &listingError{err}
 	}
 	found, err := readSmall(ctx, sink, names)
 	if err != nil {
@@ -222,5 +223,9 @@ func (c *Catalogue) Resolve(reference string) (*catalogue.Backup, error) {
 			return entry.Backup, nil
 		}
 	}
-	return nil, err
+	text := "barman-cloud-backup-list shows which there are"
+	if damaged := c.Damaged(); len(damaged) > 0 {
+		text = "some cannot be read: " + damaged[0].Err.Error()
+	}
+	return nil, sdk.Errorf(sdk.NotFound, "no backup of server %s in the bucket is meant by %q: %s", c.server, reference, text)
 }

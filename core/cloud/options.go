@@ -38,12 +38,15 @@ type Options struct {
 	// Tags are put on all objects, HistoryTags on timeline history files in their
 	// place.
 	Tags, HistoryTags []Tag
-	// PartSize is how many bytes an upload sends at once, at least.
+	// PartSize is how many bytes an upload sends at once; what is less than the
+	// provider takes is that.
 	PartSize int64
 	// Parts is how many of them are on their way at once.
 	Parts int
-	// SinglePut is up to how many bytes an object is sent in one request.
+	// SinglePut is up to how many bytes an object is sent in one request (Azure).
 	SinglePut int64
+	// Patience is how long a store that is away is asked again.
+	Patience time.Duration
 	// Bandwidth is the most bytes to send in a second.
 	Bandwidth int64
 	// CreateBucket makes the bucket when there is none.
@@ -66,21 +69,23 @@ func (o Options) sink() (pipeline.Stage, error) {
 		v.text("profile", o.Profile)
 		v.text("region", o.Region)
 		v.text("encryption", o.Encryption)
-		v.text("kms_key", o.KMSKey)
-		if o.ReadTimeout > 0 {
-			v["read_timeout"] = o.ReadTimeout.String()
+		v.text("kms_key_id", o.KMSKey)
+		v.duration("read_timeout", o.ReadTimeout)
+		if o.PartSize > 0 {
+			o.PartSize = max(o.PartSize, leastPartOfS3)
 		}
 		v.flag("check_object_lock", o.CheckObjectLock)
 	case Azure:
 		v.text("credential", o.Credential)
 		v.text("encryption_scope", o.EncryptionScope)
+		v.size("single_put_size", o.SinglePut)
 	case GCS:
 		v.text("kms_key", o.KMSKey)
 	}
 	v.tags("tags", o.Tags)
 	v.tags("history_tags", o.HistoryTags)
 	v.size("part_size", o.PartSize)
-	v.size("single_put_size", o.SinglePut)
+	v.duration("patience", o.Patience)
 	v.size("bandwidth_limit", o.Bandwidth)
 	if o.Parts > 0 {
 		v["parallel_parts"] = o.Parts
@@ -88,6 +93,9 @@ func (o Options) sink() (pipeline.Stage, error) {
 	v.flag("create_bucket", o.CreateBucket)
 	return pipeline.Stage{Kind: "sink", Name: name, Settings: pipeline.Values(v)}, nil
 }
+
+// leastPartOfS3 is how many bytes a part has at least there.
+const leastPartOfS3 = 5 << 20
 
 // settings are those of a sink, with what is not set left out.
 type settings pipeline.Values
@@ -101,6 +109,12 @@ func (s settings) text(key, value string) {
 func (s settings) size(key string, bytes int64) {
 	if bytes > 0 {
 		s[key] = schema.ByteSize(bytes).String()
+	}
+}
+
+func (s settings) duration(key string, value time.Duration) {
+	if value > 0 {
+		s[key] = value.String()
 	}
 }
 
