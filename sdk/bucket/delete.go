@@ -2,63 +2,70 @@ package bucket
 
 import (
 	"context"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/barman-go/barman/sdk"
 )
 
-// Delete removes objects, as many in a request as the store takes, in the order
-// of their names here. A WAL file goes with all that it is compressed with.
+// Delete removes objects, as many in a request as the store takes. A WAL file goes
+// with all that it is compressed with. Which keys an object has is known for those of
+// backups; for others the store is asked.
 func (s *Sink) Delete(ctx context.Context, names []string) error {
-	var keys []string
-	var segments []string
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	var keys, others []string
 	for _, name := range names {
 		if !sdk.ValidName(name) {
 			return sdk.Errorf(sdk.Invalid, "%q is no valid name of an object", name)
 		}
-		if isWAL(name) {
-			segments = append(segments, name)
+		key, only := s.onlyKey(name)
+		if !only {
+			others = append(others, name)
 			continue
 		}
-		for _, kind := range kindsOf(name) {
-			key, err := s.layout.Key(name, kind)
-			if err != nil {
-				continue // no object has this name
-			}
+		if key != "" {
 			keys = append(keys, key)
 		}
 		if isAnnotation(name) {
 			keys = append(keys, s.layout.annotations()+name)
 		}
 	}
-	if err := s.ready(ctx); err != nil {
-		return err
-	}
-	archived, err := s.archivedKeys(ctx, segments)
+	found, err := s.keysOf(ctx, others)
 	if err != nil {
 		return err
 	}
-	return s.deleteKeys(ctx, append(keys, archived...))
+	return s.deleteKeys(ctx, append(keys, found...))
 }
 
-// kindsOf are the kinds of object that may have a name.
-func kindsOf(name string) []sdk.ObjectKind {
-	if _, rest, ok := ofBackup(name); ok && (toKey(name) != name || !strings.Contains(rest, "/")) {
-		return []sdk.ObjectKind{sdk.KindFile}
+// onlyKey returns the one key that the object of a name can have, if there is only
+// one: empty if no object can have the name. WAL may be compressed, and what is in
+// the directories of a backup may be without bytes.
+func (s *Sink) onlyKey(name string) (key string, only bool) {
+	if isWAL(name) {
+		return "", false
 	}
-	return []sdk.ObjectKind{sdk.KindFile, sdk.KindDirectory, sdk.KindSymlink}
+	_, rest, ofBackup := ofBackup(name)
+	if !ofBackup || toKey(name) == name && strings.Contains(rest, "/") && !isAnnotation(name) {
+		return "", false
+	}
+	key, err := s.layout.Key(name, sdk.KindFile)
+	if err != nil {
+		return "", true
+	}
+	return key, true
 }
 
-// archivedKeys lists under which keys WAL files exist: one list for all that lie in
-// one directory of the archive.
-func (s *Sink) archivedKeys(ctx context.Context, names []string) ([]string, error) {
+// keysOf lists under which keys objects exist: one list for all those in one
+// directory.
+func (s *Sink) keysOf(ctx context.Context, names []string) ([]string, error) {
 	names = slices.Sorted(slices.Values(names))
 	var keys []string
 	for len(names) > 0 {
-		directory := names[0][:strings.LastIndexByte(names[0], '/')+1]
-		count := 1
-		for count < len(names) && strings.LastIndexByte(names[count], '/')+1 == len(directory) && strings.HasPrefix(names[count], directory) {
+		directory, count := path.Dir(names[0]), 1
+		for count < len(names) && path.Dir(names[count]) == directory {
 			count++
 		}
 		together := names[:count]

@@ -15,25 +15,25 @@ const rangeSize = 8 << 20
 // Get opens an object. A WAL file is found by whatever it is compressed with, the
 // plain one first.
 func (s *Sink) Get(ctx context.Context, name string) (sdk.Object, io.ReadCloser, error) {
-	keys, err := s.places(ctx, name)
-	if err != nil {
+	if !sdk.ValidName(name) {
+		return sdk.Object{}, nil, sdk.Errorf(sdk.Invalid, "%q is no valid name of an object", name)
+	}
+	if err := s.ready(ctx); err != nil {
 		return sdk.Object{}, nil, err
 	}
 	missing := sdk.Errorf(sdk.NotFound, "read %s: there is no such object", s.where(s.layout.Prefix+name))
-	for _, place := range keys {
-		d, err := s.open(ctx, place.key)
-		if sdk.KindOf(err) == sdk.NotFound {
-			missing = err
-			continue
-		}
+	for _, lookup := range s.lookups(name) {
+		places, err := lookup(ctx, name)
 		if err != nil {
 			return sdk.Object{}, nil, err
 		}
-		o := sdk.Object{Name: name, Kind: place.kind, Size: d.attributes.Size, ModTime: d.attributes.Modified}
-		if place.kind == sdk.KindFile {
-			return o, d, nil
+		for _, p := range places {
+			o, r, err := s.getFrom(ctx, name, p)
+			if sdk.KindOf(err) != sdk.NotFound {
+				return o, r, err
+			}
+			missing = err
 		}
-		return s.withoutBytes(o, d)
 	}
 	return sdk.Object{}, nil, missing
 }
@@ -44,28 +44,64 @@ type place struct {
 	kind sdk.ObjectKind
 }
 
-// places are the places where an object may be, in the order in which to look.
-func (s *Sink) places(ctx context.Context, name string) ([]place, error) {
-	if !sdk.ValidName(name) {
-		return nil, sdk.Errorf(sdk.Invalid, "%q is no valid name of an object", name)
-	}
-	var places []place
+// lookups are the ways to find where an object is, in the order in which to try
+// them.
+func (s *Sink) lookups(name string) []func(ctx context.Context, name string) ([]place, error) {
+	type lookup = func(ctx context.Context, name string) ([]place, error)
 	if isWAL(name) {
-		keys, err := s.variants(ctx, name)
-		for _, key := range keys {
-			places = append(places, place{key, sdk.KindFile})
-		}
-		return places, err
+		return []lookup{s.compressed}
 	}
-	for _, kind := range kindsOf(name) {
-		if key, err := s.layout.Key(name, kind); err == nil {
-			places = append(places, place{key, kind})
-		}
+	if _, only := s.onlyKey(name); only {
+		return []lookup{s.known}
+	}
+	return []lookup{s.known, s.unusual}
+}
+
+// compressed are the places of a WAL file.
+func (s *Sink) compressed(ctx context.Context, name string) ([]place, error) {
+	keys, err := s.variants(ctx, name)
+	var places []place
+	for _, key := range keys {
+		places = append(places, place{key, sdk.KindFile})
+	}
+	return places, err
+}
+
+// known are the places that nobody need be asked for.
+func (s *Sink) known(_ context.Context, name string) ([]place, error) {
+	var places []place
+	if key, err := s.layout.Key(name, sdk.KindFile); err == nil {
+		places = append(places, place{key, sdk.KindFile})
 	}
 	if isAnnotation(name) {
 		places = append(places, place{s.layout.annotations() + name, sdk.KindFile})
 	}
-	return places, s.ready(ctx)
+	return places, nil
+}
+
+// unusual are the places of objects without bytes.
+func (s *Sink) unusual(ctx context.Context, name string) ([]place, error) {
+	var places []place
+	err := s.keys(ctx, s.layout.Prefix+name+markPrefix, func(a Attributes) bool {
+		if n, ok := s.layout.Name(a.Key); ok && n.Name == name {
+			places = append(places, place{a.Key, n.Kind})
+		}
+		return true
+	})
+	return places, err
+}
+
+// getFrom opens an object at one place.
+func (s *Sink) getFrom(ctx context.Context, name string, p place) (sdk.Object, io.ReadCloser, error) {
+	d, err := s.open(ctx, p.key)
+	if err != nil {
+		return sdk.Object{}, nil, err
+	}
+	o := sdk.Object{Name: name, Kind: p.kind, Size: d.attributes.Size, ModTime: d.attributes.Modified}
+	if p.kind == sdk.KindFile {
+		return o, d, nil
+	}
+	return s.withoutBytes(o, d)
 }
 
 // withoutBytes makes an object without bytes of what stands for it.

@@ -11,8 +11,9 @@ import (
 // Objects without bytes are objects of a bucket whose keys end like this. The
 // body of a symbolic link is where it leads to.
 const (
-	directorySuffix = ".barman-directory"
-	symlinkSuffix   = ".barman-symlink"
+	markPrefix      = ".barman-"
+	directorySuffix = markPrefix + "directory"
+	symlinkSuffix   = markPrefix + "symlink"
 )
 
 // Layout maps the names of objects to keys and back.
