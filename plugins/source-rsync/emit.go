@@ -106,7 +106,7 @@ func (t tree) archives(ctx context.Context) error {
 		return a.add(name, file, info)
 	})
 	if err == nil && control != nil {
-		err = a.put(datadir.Control, filepath.Join(t.root, datadir.Control), control)
+		err = a.add(datadir.Control, filepath.Join(t.root, datadir.Control), control)
 	}
 	if err = errors.Join(err, a.end(err)); err != nil || t.stem != "base" {
 		return err
@@ -135,14 +135,33 @@ type archive struct {
 
 // add puts a member into the archive, or into the next one if this one is full.
 func (a *archive) add(name, file string, info fs.FileInfo) error {
-	limit := a.tree.request.ArchiveSize
-	if limit > 0 && a.out != nil && a.bytes > 0 && a.bytes+info.Size() > limit && !info.IsDir() {
+	if limit := a.tree.request.ArchiveSize; limit > 0 && a.out != nil && a.bytes+room(name, info)+endSize > limit {
 		if err := a.end(nil); err != nil {
 			return err
 		}
 		a.number++
 	}
 	return a.put(name, file, info)
+}
+
+const (
+	blockSize = 512
+	// endSize are the blocks that end an archive.
+	endSize = 2 * blockSize
+	// longName needs a header of its own.
+	longName = 100
+)
+
+// room is what a member takes in an archive.
+func room(name string, info fs.FileInfo) int64 {
+	size := int64(blockSize)
+	if len(name) > longName {
+		size += 3 * blockSize
+	}
+	if info.Mode().IsRegular() {
+		size += (info.Size() + blockSize - 1) / blockSize * blockSize
+	}
+	return size
 }
 
 func (a *archive) begin() {
@@ -171,6 +190,7 @@ func (a *archive) put(name, file string, info fs.FileInfo) error {
 	if a.out == nil {
 		a.begin()
 	}
+	a.bytes += room(name, info)
 	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: info.Size(), Mode: int64(info.Mode().Perm()), ModTime: info.ModTime()}
 	if info.IsDir() {
 		header.Typeflag, header.Name, header.Size = tar.TypeDir, name+"/", 0
@@ -183,7 +203,6 @@ func (a *archive) put(name, file string, info fs.FileInfo) error {
 		return err
 	}
 	defer f.Close() // it was only read from
-	a.bytes += info.Size()
 	if _, err := io.CopyBuffer(struct{ io.Writer }{a.out}, struct{ io.Reader }{f}, make([]byte, readSize)); err != nil {
 		return fmt.Errorf("%s: %w", path.Join(a.tree.root, name), err)
 	}
