@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/barman-go/barman/core/cloud"
+	"github.com/barman-go/barman/core/walrestore"
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/wal"
 )
@@ -37,7 +38,9 @@ lower one for the end of the archive, and would end recovery.`,
 		}
 		partial = !noPartial
 		return restoring.persist(ctx, a, func() bool { return true }, func() error {
-			return store.RestoreWAL(ctx, name, args[1], partial)
+			return store.RestoreWAL(ctx, cloud.WALRequest{
+				Name: name, Destination: args[1], Partial: partial, Examine: restoring.state != walrestore.Elsewhere,
+			})
 		})
 	})
 	cmd.Flags().BoolVar(&noPartial, "no-partial", false, "never take an unfinished segment")

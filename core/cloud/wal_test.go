@@ -2,9 +2,11 @@ package cloud
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/barman-go/barman/core/fetch"
@@ -34,7 +36,7 @@ func parsed(t *testing.T, name string) wal.Name {
 func (p *place) wantRestored(name, content string) {
 	p.t.Helper()
 	to := filepath.Join(p.t.TempDir(), "RECOVERYXLOG")
-	if err := p.RestoreWAL(p.t.Context(), parsed(p.t, name), to, true); err != nil {
+	if err := p.RestoreWAL(p.t.Context(), WALRequest{Name: parsed(p.t, name), Destination: to, Partial: true}); err != nil {
 		p.t.Errorf("%s: %v", name, err)
 		return
 	}
@@ -122,16 +124,51 @@ func TestNothingAppearsUnlessItIsWhole(t *testing.T) {
 	to := filepath.Join(t.TempDir(), "RECOVERYXLOG")
 	for _, n := range []int{1, 2} {
 		var missing *fetch.MissingError
-		if err := p.RestoreWAL(t.Context(), parsed(t, segment(n)), to, false); !errors.As(err, &missing) {
+		if err := p.RestoreWAL(t.Context(), WALRequest{Name: parsed(t, segment(n)), Destination: to}); !errors.As(err, &missing) {
 			t.Errorf("%v", err)
 		}
 	}
 	for _, n := range []int{3, 4} {
-		if err := p.RestoreWAL(t.Context(), parsed(t, segment(n)), to, false); err == nil || sdk.KindOf(err) == sdk.NotFound {
+		if err := p.RestoreWAL(t.Context(), WALRequest{Name: parsed(t, segment(n)), Destination: to}); err == nil || sdk.KindOf(err) == sdk.NotFound {
 			t.Errorf("%v", err)
 		}
 	}
 	if left, err := os.ReadDir(filepath.Dir(to)); err != nil || len(left) > 0 {
 		t.Errorf("%v, %v", left, err)
+	}
+}
+
+// page is how a segment of 16 MiB begins on a little-endian machine.
+func page(number byte) string {
+	header := make([]byte, wal.LongPageHeaderSize)
+	binary.LittleEndian.PutUint16(header, 0xD110) // of PostgreSQL 15
+	binary.LittleEndian.PutUint16(header[2:], 2)  // XLP_LONG_HEADER
+	binary.LittleEndian.PutUint32(header[4:], 1)
+	binary.LittleEndian.PutUint64(header[8:], uint64(number)<<24)
+	binary.LittleEndian.PutUint64(header[24:], 7000000000000000001)
+	binary.LittleEndian.PutUint32(header[32:], 16<<20)
+	binary.LittleEndian.PutUint32(header[36:], 8192)
+	return string(header)
+}
+
+func TestASegmentIsWholeAndTheOneThatWasWanted(t *testing.T) {
+	p := newPlace(t)
+	whole := page(1) + strings.Repeat("w", 16<<20-wal.LongPageHeaderSize)
+	p.write("wals/0000000100000000/"+segment(1), whole)
+	p.write("wals/0000000100000000/"+segment(2), whole)
+	p.write("wals/0000000100000000/"+segment(3), page(3)+"cut off")
+	p.write("wals/0000000100000000/"+segment(4)+".partial", page(4)+"unfinished")
+	p.wantRestored(segment(1), whole)
+	p.wantRestored(segment(2), whole)
+	p.wantRestored(segment(4), page(4)+"unfinished"+strings.Repeat("\x00", 16<<20-wal.LongPageHeaderSize-len("unfinished")))
+	to := filepath.Join(t.TempDir(), "RECOVERYXLOG")
+	if err := p.RestoreWAL(t.Context(), WALRequest{Name: parsed(t, segment(2)), Destination: to, Examine: true}); sdk.KindOf(err) != sdk.Corrupt {
+		t.Errorf("another segment: %v", err)
+	}
+	if err := p.RestoreWAL(t.Context(), WALRequest{Name: parsed(t, segment(3)), Destination: to}); sdk.KindOf(err) != sdk.Corrupt {
+		t.Errorf("half a segment: %v", err)
+	}
+	if _, err := os.Stat(to); !os.IsNotExist(err) {
+		t.Errorf("something was written: %v", err)
 	}
 }
