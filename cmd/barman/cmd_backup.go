@@ -171,7 +171,7 @@ func runBackup(ctx context.Context, a *app, o *backupOptions, flags *pflag.FlagS
 	options := o.forCore(flags)
 	alone := len(args) == 1 && args[0] != allServers
 	return a.forServers(ctx, args, func(ctx context.Context, s *config.Server) error {
-		if a.skipInactive(s) {
+		if a.skipPassive(s) {
 			return nil
 		}
 		if flags.Changed("check-timeout") {

@@ -48,6 +48,8 @@ func (l serverList) text(w io.Writer, _ style) {
 			description += inactiveSuffix
 		case s.Err() != nil:
 			description += disabledSuffix
+		case s.Passive():
+			description += passiveSuffix
 		}
 		if l.minimal || description == "" {
 			fmt.Fprintln(w, s.Name)

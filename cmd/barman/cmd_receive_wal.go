@@ -53,6 +53,9 @@ func runReceiveWAL(ctx context.Context, a *app, o receiveWALOptions, name string
 	if err != nil {
 		return err
 	}
+	if err := s.NotPassive(); err != nil && !o.stop {
+		return err
+	}
 	switch {
 	case o.createSlot:
 		return a.createSlot(ctx, s, o.ifNotExists)

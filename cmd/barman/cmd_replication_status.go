@@ -78,7 +78,7 @@ func runReplicationStatus(ctx context.Context, a *app, o replicationStatusOption
 		return err
 	}
 	return a.forServers(ctx, args, func(ctx context.Context, configured *config.Server) error {
-		if a.skipInactive(configured) {
+		if a.skipPassive(configured) {
 			return nil
 		}
 		s, err := a.enabled(configured)

@@ -109,6 +109,9 @@ func (s *serverStatus) about(c *config.Server) {
 // postgreSQL adds what PostgreSQL says; what it does not say has no row. The
 // error is why it could not be asked.
 func (s *serverStatus) postgreSQL(ctx context.Context, of *server.Server) error {
+	if of.Config.Passive() {
+		return nil // whose PostgreSQL is left alone
+	}
 	err := askPostgreSQL(ctx, of.Connect, func(conn *postgres.Conn, facts postgres.Facts) error { return s.facts(ctx, conn, facts) })
 	if err == nil {
 		return nil
@@ -188,7 +191,10 @@ func (s *serverStatus) backups(c *config.Server, found listing) {
 	if len(complete) > 0 {
 		first, last = complete[len(complete)-1].ID, complete[0].ID
 	}
-	s.add("passive_node", "Passive node", "%s", boolean(false))
+	s.add("passive_node", "Passive node", "%s", boolean(c.Passive()))
+	if c.Passive() {
+		s.add("primary_ssh_command", "SSH command to primary server", "%s", c.PrimarySSHCommand)
+	}
 	policy := retentionNotEnforced
 	if !c.Retention.Policy.IsZero() {
 		policy = fmt.Sprintf("enforced (mode: auto, retention: %s, WAL retention: MAIN)", c.Retention.Policy)

@@ -71,6 +71,9 @@ func (a *app) switchWAL(ctx context.Context, o switchWALOptions, configured *con
 		prepare = a.open
 	}
 	s, err := prepare(configured)
+	if err == nil {
+		err = s.NotPassive()
+	}
 	if err != nil {
 		return err
 	}

@@ -102,6 +102,7 @@ func serverTitle(s *config.Server) string {
 const (
 	inactiveSuffix = " (inactive)"
 	disabledSuffix = " (WARNING: disabled)"
+	passiveSuffix  = " (Passive)"
 )
 
 // enabled prepares a server of which only the catalogue is used, and refuses one
@@ -129,6 +130,18 @@ func (a *app) skipInactive(s *config.Server) bool {
 		a.print().info(fmt.Sprintf("Skipping inactive server '%s'", s.Name))
 	}
 	return !s.Active
+}
+
+// skipPassive is skipInactive, and tells the same of a server that is copied from
+// another Barman.
+func (a *app) skipPassive(s *config.Server) bool {
+	if a.skipInactive(s) {
+		return true
+	}
+	if s.Passive() {
+		a.print().info(fmt.Sprintf("Skipping passive server '%s'", s.Name))
+	}
+	return s.Passive()
 }
 
 // someServers is the Args of commands for one or more servers.

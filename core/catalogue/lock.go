@@ -26,6 +26,8 @@ const (
 	LockArchiveWAL = "archive-wal"
 	LockReceiveWAL = "receive-wal"
 	LockXlogDB     = "xlogdb"
+	// LockSyncWAL is held while WAL is copied from another Barman.
+	LockSyncWAL = "sync-wal"
 	// LockSinks is held by whoever tells sinks what the catalogue says of backups, and
 	// LockSyncSink by whoever brings them up to date; Barman in Python has neither.
 	LockSinks    = "sinks"

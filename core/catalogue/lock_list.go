@@ -27,13 +27,14 @@ func (p Process) Lock() string {
 
 const syncBackupSuffix = "-sync-backup"
 
+// LockSyncBackup is the name of the lock that is held while a backup is copied
+// from another Barman.
+func LockSyncBackup(id BackupID) string { return string(id) + syncBackupSuffix }
+
 // Tasks are the names that Processes knows.
 func Tasks() []string {
-	return []string{LockReceiveWAL, syncBackupSuffix[1:], LockBackup, LockCron, LockArchiveWAL, lockSyncWAL}
+	return []string{LockReceiveWAL, syncBackupSuffix[1:], LockBackup, LockCron, LockArchiveWAL, LockSyncWAL}
 }
-
-// lockSyncWAL is held by Barman in Python while it copies WAL from another Barman.
-const lockSyncWAL = "sync-wal"
 
 // Processes returns the tasks whose locks are held now. A lock file that names
 // no process is left out and reported in the error, beside the others.
@@ -97,7 +98,7 @@ func (s *Server) NotSyncing(id BackupID) error {
 
 func processOf(name string) (Process, bool) {
 	switch name {
-	case LockCron, LockBackup, LockArchiveWAL, LockReceiveWAL, lockSyncWAL:
+	case LockCron, LockBackup, LockArchiveWAL, LockReceiveWAL, LockSyncWAL:
 		return Process{Task: name}, true
 	}
 	id, ok := strings.CutSuffix(name, syncBackupSuffix)

@@ -46,6 +46,9 @@ func Server(ctx context.Context, s *server.Server, now time.Time) Report {
 	}
 	defer cancel()
 	c := &checker{server: s, now: now}
+	if s.Config.Passive() {
+		return c.ofPassive(ctx)
+	}
 
 	var group errgroup.Group
 	var remote postgres.CheckReport
@@ -77,10 +80,15 @@ func Server(ctx context.Context, s *server.Server, now time.Time) Report {
 	c.receiver(remote)
 	c.rows = append(c.rows, remote.FileArchiver...)
 	c.refused()
+	c.late(ctx)
+	return Report{Rows: c.rows, BackupSize: local.backupSize(), WALSize: local.walSize}
+}
+
+// late adds a row when the time was up.
+func (c *checker) late(ctx context.Context) {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		c.bad("check timeout", "barman check command timed out")
 	}
-	return Report{Rows: c.rows, BackupSize: local.backupSize(), WALSize: local.walSize}
 }
 
 // checker collects the rows of one server.

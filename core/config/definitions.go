@@ -29,7 +29,9 @@ type serverBlock struct {
 	Description           string          `hcl:"description,optional" doc:"A line for people, shown in lists."`
 	Active                bool            `hcl:"active,optional" default:"true" doc:"False leaves the server alone: no backup, no WAL, no maintenance."`
 	Cluster               string          `hcl:"cluster,optional" doc:"Name that the server has in common with the models that fit it. Default: the server's name."`
-	Conninfo              string          `hcl:"conninfo" doc:"libpq connection string of the management connection: keywords and values or a URI."`
+	PrimarySSHCommand     string          `hcl:"primary_ssh_command,optional" doc:"Makes this a passive node: its backups and WAL are copied from the Barman to which this SSH command leads, \"ssh barman@first\" for instance, and its PostgreSQL is not connected to."`
+	ForwardConfigPath     bool            `hcl:"forward_config_path,optional" doc:"For a passive node: the Barman that is copied from is started with the same -c as this one."`
+	Conninfo              string          `hcl:"conninfo,optional" doc:"libpq connection string of the management connection: keywords and values or a URI. Only a passive node goes without."`
 	StreamingConninfo     string          `hcl:"streaming_conninfo,optional" doc:"libpq connection string for the replication protocol. Default: conninfo."`
 	WALConninfo           string          `hcl:"wal_conninfo,optional" doc:"libpq connection string for what is asked about WAL: slots, positions, settings. For WAL that is received from another host than that of conninfo. Default: wal_streaming_conninfo, and without it conninfo."`
 	WALStreamingConninfo  string          `hcl:"wal_streaming_conninfo,optional" doc:"libpq connection string for the replication protocol when WAL is received, for instance from a standby. It must lead to the same cluster as conninfo. Default: streaming_conninfo."`

@@ -26,7 +26,14 @@ type Server struct {
 	// that does not fit, or what is wrong with its section of a barman.conf. Other
 	// mistakes in HCL stop everything. See Err.
 	Problems hcl.Diagnostics
-	// Conninfo is the libpq connection string of the management connection.
+	// PrimarySSHCommand leads to the Barman that a passive node copies its backups and
+	// WAL from; empty for a server that is not passive. See Passive.
+	PrimarySSHCommand string
+	// ForwardConfigPath tells that that Barman is started with the path of this
+	// configuration.
+	ForwardConfigPath bool
+	// Conninfo is the libpq connection string of the management connection; a passive
+	// node may have none.
 	Conninfo schema.Secret
 	// StreamingConninfo is the libpq connection string for the replication
 	// protocol.
@@ -75,6 +82,10 @@ type Server struct {
 // Err is nil, or the server's problems as an *Error: what a command answers with
 // that would do more for it than show it.
 func (s *Server) Err() error { return Check(s.Problems, s.files) }
+
+// Passive tells whether the server is copied from another Barman, and its
+// PostgreSQL is left alone.
+func (s *Server) Passive() bool { return s.PrimarySSHCommand != "" }
 
 // Directories are absolute and clean paths; no two servers share one, but for XlogDB.
 type Directories struct {

@@ -82,12 +82,13 @@ func (l *loader) decodeServer(block *hcl.Block) *Server {
 	l.decode(l.sections.retention, read.retention, &b.Retention, "retention of "+owner)
 	l.decode(l.sections.recovery, read.recovery, &b.Recovery, "recovery of "+owner)
 
-	l.checkConnections(read.server, &b.Server)
+	l.checkConnections(read.server, &b.Server, name)
 	l.fillDirectories(read.server, &b.Server, name)
 	s := &Server{
 		Name: name, Description: b.Server.Description, Active: b.Server.Active, Cluster: cmp.Or(b.Server.Cluster, name),
 		Conninfo: schema.Secret(b.Server.Conninfo), StreamingConninfo: schema.Secret(b.Server.StreamingConninfo),
 		WALConninfo: schema.Secret(b.Server.WALConninfo), WALStreamingConninfo: schema.Secret(b.Server.WALStreamingConninfo),
+		PrimarySSHCommand: b.Server.PrimarySSHCommand, ForwardConfigPath: b.Server.ForwardConfigPath,
 		Directories:           b.Server.directories(),
 		CheckTimeout:          b.Server.CheckTimeout,
 		LastBackupMaximumAge:  l.interval(read.server, "last_backup_maximum_age", b.Server.LastBackupMaximumAge),
@@ -118,23 +119,28 @@ func (l *loader) decodeServer(block *hcl.Block) *Server {
 
 // checkConnections checks the connection strings and fills in those that follow
 // from the others.
-func (l *loader) checkConnections(s *settings, b *serverBlock) {
+func (l *loader) checkConnections(s *settings, b *serverBlock, name string) {
 	b.StreamingConninfo = cmp.Or(b.StreamingConninfo, b.Conninfo)
 	b.WALConninfo = cmp.Or(b.WALConninfo, b.WALStreamingConninfo, b.Conninfo)
 	b.WALStreamingConninfo = cmp.Or(b.WALStreamingConninfo, b.StreamingConninfo)
-	for name, conninfo := range map[string]string{
+	if b.Conninfo == "" && b.PrimarySSHCommand == "" {
+		if _, given := s.attributes["conninfo"]; !given {
+			l.add(mistake(s.where, "Missing argument", fmt.Sprintf(`server %q needs "conninfo", a string. libpq connection string of the management connection: keywords and values or a URI.`, name)))
+		}
+	}
+	for setting, conninfo := range map[string]string{
 		"conninfo": b.Conninfo, "streaming_conninfo": b.StreamingConninfo,
 		"wal_conninfo": b.WALConninfo, "wal_streaming_conninfo": b.WALStreamingConninfo, "primary_conninfo": b.PrimaryConninfo,
 	} {
-		v, given := s.attributes[name]
+		v, given := s.attributes[setting]
 		if !given || v.broken {
 			continue
 		}
 		if err := checkConninfo(conninfo); err != nil {
-			l.add(mistake(v.whole, "Invalid connection string", fmt.Sprintf("%q: %v.", name, err)))
+			l.add(mistake(v.whole, "Invalid connection string", fmt.Sprintf("%q: %v.", setting, err)))
 		}
 		if l.exposed[v.whole.Filename] && v.isLiteral() && HasPassword(schema.Secret(conninfo)) {
-			l.add(exposed(v.whole, name))
+			l.add(exposed(v.whole, setting))
 		}
 	}
 }

@@ -91,6 +91,10 @@ func serve(ctx context.Context, s *server.Server, spawn Spawn) Result {
 		result.Err = err
 		return result
 	}
+	if s.Config.Passive() {
+		result.Err = errors.Join(result.copyFrom(s, spawn), backup.Reap(s), result.retain(s, spawn), lock.Release())
+		return result
+	}
 	result.Err = errors.Join(
 		result.receive(ctx, s, spawn),
 		result.archive(s, spawn),
@@ -137,6 +141,30 @@ func (r *Result) receive(ctx context.Context, s *server.Server, spawn Spawn) err
 		return nil
 	}
 	return r.start(s, spawn, catalogue.LockReceiveWAL, last)
+}
+
+// The commands that copy a passive server from another Barman.
+const (
+	copyBackup = "sync-backup"
+	copyWAL    = "sync-wals"
+)
+
+// copyFrom starts what copies a passive server's WAL and its oldest missing backup
+// from another Barman, unless it is at it still.
+func (r *Result) copyFrom(s *server.Server, spawn Spawn) error {
+	var errs []error
+	for _, command := range []string{copyWAL, copyBackup} {
+		last, err := openRecord(s, command)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if !last.alive {
+			errs = append(errs, r.start(s, spawn, command, last))
+		}
+		errs = append(errs, last.file.Close()) // a process that was started has its own
+	}
+	return errors.Join(errs...)
 }
 
 // Renew has WAL received with the settings of today, if it is being received: a

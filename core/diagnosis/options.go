@@ -116,8 +116,9 @@ func (o *options) server(c *config.Config, s *config.Server) {
 	o.add("wal_retention_policy", "", "MAIN")
 	o.add("minimum_redundancy", "retention.minimum_redundancy", s.Retention.MinimumRedundancy)
 	o.add("recovery_options", "recovery.options", strings.Join(s.Recovery.Options, ","))
-	o.add("passive_node", "", false)
-	o.add("primary_ssh_command", "", nil)
+	o.add("passive_node", "", s.Passive())
+	o.text("primary_ssh_command", "primary_ssh_command", s.PrimarySSHCommand)
+	o.add("forward_config_path", "forward_config_path", s.ForwardConfigPath)
 }
 
 func (o *options) backup(s *config.Server) {

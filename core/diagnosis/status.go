@@ -28,6 +28,9 @@ func Status(ctx context.Context, s *server.Server) map[string]any {
 	for _, key := range statusKeys {
 		found[key] = nil
 	}
+	if s.Config.Passive() {
+		return found // whose PostgreSQL is left alone
+	}
 	streamed := make(chan streaming, 1)
 	go func() { streamed <- askStreaming(ctx, s) }()
 	if err := ask(ctx, s, found); err != nil {

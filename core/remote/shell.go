@@ -43,11 +43,15 @@ type Running struct {
 // that is nil, is read from Out. When ctx ends the connection is ended. The caller ends with
 // Wait.
 func (s Shell) Start(ctx context.Context, out io.Writer, script string, args ...string) (*Running, error) {
+	return s.start(ctx, out, Line(script, args...))
+}
+
+func (s Shell) start(ctx context.Context, out io.Writer, line string) (*Running, error) {
 	if strings.TrimSpace(s.Command) == "" {
 		return nil, sdk.Errorf(sdk.Invalid, "the SSH command is empty: write one such as 'ssh postgres@pg'")
 	}
 	r := &Running{shell: s, ctx: ctx}
-	r.cmd = exec.CommandContext(ctx, "/bin/sh", "-c", s.Command+` "$1"`, "sh", Line(script, args...))
+	r.cmd = exec.CommandContext(ctx, "/bin/sh", "-c", s.Command+` "$1"`, "sh", line)
 	r.cmd.Env = append(os.Environ(), "SSH_ASKPASS_REQUIRE=never")
 	// A session of its own has no terminal to ask on, and is one group to end.
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -118,6 +122,22 @@ func (s Shell) Run(ctx context.Context, in io.Reader, out io.Writer, script stri
 		copied = closed
 	}
 	return copied
+}
+
+// Execute runs a command, whose words are what they are, to its end. Unlike a
+// script's, its line is a plain one, which a host that lets in some commands only can
+// recognise.
+func (s Shell) Execute(ctx context.Context, out io.Writer, command ...string) error {
+	quoted := make([]string, 0, len(command))
+	for _, word := range command {
+		quoted = append(quoted, Quote(word))
+	}
+	r, err := s.start(ctx, out, strings.Join(quoted, " "))
+	if err != nil {
+		return err
+	}
+	_ = r.In.Close() // nothing is said to it
+	return r.Wait()
 }
 
 // Line is the line for the other host's shell that runs a script with arguments.

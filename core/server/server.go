@@ -85,15 +85,31 @@ func (s *Server) ConfigurationPath() string {
 	return s.loaded.Paths[0]
 }
 
-// Connect opens a management connection.
+// Connect opens a management connection. The PostgreSQL of a passive server is
+// left alone: to connect to it is an error of kind Invalid.
 func (s *Server) Connect(ctx context.Context) (*postgres.Conn, error) {
+	if err := s.NotPassive(); err != nil {
+		return nil, err
+	}
 	return postgres.Connect(ctx, s.Config.Conninfo.Reveal(), "barman")
 }
 
 // ConnectWAL opens a management connection to the host that WAL is received
 // from, which knows its slots and receivers. See SeparateWALHost.
 func (s *Server) ConnectWAL(ctx context.Context) (*postgres.Conn, error) {
+	if err := s.NotPassive(); err != nil {
+		return nil, err
+	}
 	return postgres.Connect(ctx, s.Config.WALConninfo.Reveal(), "barman")
+}
+
+// NotPassive is an error of kind Invalid for a server that is copied from another
+// Barman.
+func (s *Server) NotPassive() error {
+	if !s.Config.Passive() {
+		return nil
+	}
+	return sdk.Errorf(sdk.Invalid, "server %s is passive: it is copied from the Barman to which primary_ssh_command leads, and that one works with its PostgreSQL", s.Name())
 }
 
 // SeparateWALHost tells whether ConnectWAL leads elsewhere than Connect, as far

@@ -213,15 +213,17 @@ func (c *Configuration) serverBlock(d *Document, s *section, v values) *Block {
 // server adds the settings of the server or model itself.
 func (b *builder) server(to *Block) {
 	v := b.v
-	for _, o := range []string{"description", "cluster", "conninfo", "streaming_conninfo", "wal_conninfo", "wal_streaming_conninfo", "primary_conninfo",
+	for _, o := range []string{"description", "cluster", "primary_ssh_command", "conninfo", "streaming_conninfo", "wal_conninfo", "wal_streaming_conninfo", "primary_conninfo",
 		"backup_directory", "basebackups_directory", "wals_directory", "incoming_wals_directory", "streaming_wals_directory", "errors_directory",
 		"xlogdb_directory", "last_backup_maximum_age", "last_wal_maximum_age"} {
 		if v.given(o) {
 			to.setText(o, v[o])
 		}
 	}
-	if v.given("active") {
-		to.setTruth("active", v["active"])
+	for _, o := range []string{"active", "forward_config_path"} {
+		if v.given(o) {
+			to.setTruth(o, v[o])
+		}
 	}
 	for _, o := range []string{"check_timeout", "primary_checkpoint_timeout"} {
 		if v.given(o) {
@@ -238,9 +240,6 @@ func seconds(v value) cty.Value { return cty.StringVal(fmt.Sprintf("%ds", max(v.
 // refuse tells of what is asked for and is not there yet.
 func (b *builder) refuse() {
 	const summary = "Not supported yet"
-	if b.v["primary_ssh_command"].set {
-		b.problem("primary_ssh_command", summary, `"primary_ssh_command" makes this a passive node, which copies another barman's backups. That is not supported yet.`)
-	}
 	if b.v.truth("worm_mode") {
 		b.problem("worm_mode", summary, `"worm_mode" is not supported yet: barman writes to files that it has stored.`)
 	}

@@ -70,7 +70,7 @@ func options() []option {
 		{name: "cluster", scope: serverAndModel, fallback: "%(name)s"},
 		{name: "model", scope: ofModel, kind: truth},
 		{name: "path_prefix", scope: anywhere},
-		{name: "forward_config_path", scope: anywhere, kind: truth, fallback: "false", idle: "it is for passive nodes, which are not supported yet"},
+		{name: "forward_config_path", scope: anywhere, kind: truth, fallback: "false"},
 		{name: "check_timeout", scope: anywhere, kind: number, fallback: "30"},
 		{name: "primary_ssh_command", scope: anywhere},
 		{name: "worm_mode", scope: anywhere, kind: truth, fallback: "false"},

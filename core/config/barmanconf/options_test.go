@@ -53,9 +53,9 @@ var fates = map[string]fate{
 	"cluster":             {value: "c", hcl: `cluster = "c"`},
 	"model":               {value: "off"},
 	"path_prefix":         {value: "/opt/bin", with: "pre_backup_script = x", hcl: `script = "PATH='/opt/bin':\"$PATH\"; export PATH; x"`},
-	"forward_config_path": {value: "true", told: "passive nodes, which are not supported yet"},
+	"forward_config_path": {value: "true", hcl: `forward_config_path = true`},
 	"check_timeout":       {value: "60", hcl: `check_timeout = "60s"`},
-	"primary_ssh_command": {value: "ssh barman@p", told: "not supported yet"},
+	"primary_ssh_command": {value: "ssh barman@p", hcl: `primary_ssh_command = "ssh barman@p"`},
 	"worm_mode":           {value: "on", told: "not supported yet"},
 
 	// Directories.
