@@ -45,16 +45,14 @@ func (s *store) deleteAll(ctx context.Context, keys []string) error {
 		return err
 	}
 	// What went wrong with one of them is told in the answer.
-	var failed []error
 	for _, e := range out.Errors {
-		if code := aws.ToString(e.Code); code != "NoSuchKey" && code != "NoSuchVersion" {
-			failed = append(failed, &smithy.GenericAPIError{Code: code, Message: aws.ToString(e.Key) + ": " + aws.ToString(e.Message)})
+		code := aws.ToString(e.Code)
+		refused := &smithy.GenericAPIError{Code: code, Message: aws.ToString(e.Key) + ": " + aws.ToString(e.Message)}
+		if code != "NoSuchKey" && code != "NoSuchVersion" && !impossible(refused) {
+			return refused
 		}
 	}
-	if len(failed) == 0 {
-		return nil
-	}
-	return failed[0]
+	return nil
 }
 
 // asksForMD5 tells whether a store wants the header that Amazon no longer needs.

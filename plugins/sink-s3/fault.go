@@ -169,6 +169,13 @@ func unimplemented(code, said string, status int) bool {
 			strings.Contains(said, "checksum-algorithm") || strings.Contains(said, "x-amz-checksum") || strings.Contains(said, "unsigned-payload"))
 }
 
+// impossible tells whether a store says that it cannot have an object of this name,
+// which MinIO does of some.
+func impossible(err error) bool {
+	var refused smithy.APIError
+	return errors.As(err, &refused) && refused.ErrorCode() == "XMinioInvalidObjectName"
+}
+
 // ours tells whether a bucket could not be made because we have it.
 func ours(err error) bool {
 	var owned *types.BucketAlreadyOwnedByYou

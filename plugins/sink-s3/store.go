@@ -174,6 +174,9 @@ func (s *store) Get(ctx context.Context, key, etag string, offset, length int64)
 		in.Range = aws.String(fmt.Sprintf("bytes=%d-", offset))
 	}
 	out, err := s.client.GetObject(ctx, in, s.settings)
+	if impossible(err) {
+		return bucket.Attributes{}, nil, sdk.Errorf(sdk.NotFound, "there is no such object")
+	}
 	if err != nil {
 		return bucket.Attributes{}, nil, s.fault(err, sdk.Corrupt)
 	}

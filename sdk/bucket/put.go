@@ -51,6 +51,10 @@ func (s *Sink) Put(ctx context.Context, o sdk.Object, r io.Reader) (sdk.Receipt,
 		s.parts.giveBack(first, true)
 		return sdk.Receipt{}, err
 	}
+	if !last && o.Size >= 0 && o.Size < s.options.PartSize {
+		s.parts.giveBack(first, true)
+		return sdk.Receipt{}, sdk.Errorf(sdk.Corrupt, "%s has more than the %d bytes that were announced", o.Name, o.Size)
+	}
 	others, err := archived()
 	if err == nil && len(others) > 0 && !o.Replace {
 		err = sdk.Errorf(sdk.Exists, "%s is already archived as %s", o.Name, s.where(others[0]))

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -80,9 +81,9 @@ func (b *Bucket) In(t testing.TB) *Bucket {
 	return &in
 }
 
-// Var is the value of a variable of Env; none if it is not there.
+// Var is the value of a variable of Env, the last if it is there twice; none if it is not there.
 func (b *Bucket) Var(name string) string {
-	for _, v := range b.Env {
+	for _, v := range slices.Backward(b.Env) {
 		if value, ok := strings.CutPrefix(v, name+"="); ok {
 			return value
 		}
