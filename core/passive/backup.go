@@ -148,9 +148,11 @@ func (p Primary) obsolete(info Info, id catalogue.BackupID) (bool, error) {
 // endTime is when a backup of the primary's ended. Without a zone it is local, as
 // for Barman in Python.
 func endTime(document map[string]any) time.Time {
-	if text, ok := document["end_time_iso"].(string); ok {
-		if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
-			return t
+	for _, key := range []string{"end_time_iso", "end_time"} {
+		if text, ok := document[key].(string); ok {
+			if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
+				return t
+			}
 		}
 	}
 	text, _ := document["end_time"].(string) // nothing else is a time

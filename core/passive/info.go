@@ -59,6 +59,15 @@ func Collect(ctx context.Context, s *server.Server, after Position, config map[s
 		if err != nil {
 			return info, err
 		}
+		// Older releases of Barman in Python refuse the keys of times by ISO 8601, which
+		// newer ones prefer because the others have no zone. All read such times under the
+		// older keys.
+		for _, key := range []string{"begin_time", "end_time"} {
+			if iso, found := document[key+"_iso"]; found {
+				document[key] = iso
+				delete(document, key+"_iso")
+			}
+		}
 		info.Backups[string(b.ID)] = document
 		if oldest == "" {
 			oldest = b.BeginWAL
