@@ -14,10 +14,10 @@ var everyone = []string{"PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ
 // Barman in Python do: what credentials they need, only they know.
 var prefixes = map[string][]string{
 	"source":     {"PG", "SSL_CERT_", "KRB5", "SSH_AUTH_SOCK"},
-	"sink":       {"SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"},
+	"sink":       {"SSL_CERT_", "REQUESTS_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"},
 	"sink s3":    {"AWS_"},
-	"sink azure": {"AZURE_"},
-	"sink gcs":   {"GOOGLE_", "CLOUDSDK_"},
+	"sink azure": {"AZURE_", "IDENTITY_", "IMDS_ENDPOINT", "MSI_"},
+	"sink gcs":   {"GOOGLE_", "CLOUDSDK_", "GCE_METADATA_HOST", "STORAGE_EMULATOR_HOST"},
 
 	"hook":        {"BARMAN_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"},
 	"hook script": {""},

@@ -10,7 +10,10 @@ import (
 func TestConformance(t *testing.T) {
 	b := storetest.NewS3(t)
 	leftovers := func(sdktest.T) []string { return b.Uploads() }
-	sdktest.Sink(t, sdktest.Binary(t, "."), settings(b), sdktest.Leftovers(leftovers), sdktest.MemoryLimit(120<<20),
+	c := settings(b)
+	// With as many as a pipeline's memory allows; what passes is 1 GiB.
+	c["parallel_parts"] = 8
+	sdktest.Sink(t, sdktest.Binary(t, "."), c, sdktest.Leftovers(leftovers), sdktest.MemoryLimit(185<<20),
 		sdktest.SmallObjects(400), sdktest.LargestObject(100<<20))
 }
 

@@ -16,7 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/barman-go/barman/sdk"
-	"github.com/barman-go/barman/sdk/sdktest"
 	"github.com/barman-go/barman/test/storetest"
 )
 
@@ -241,17 +240,6 @@ func TestABucketIsCreatedIfThatIsWanted(t *testing.T) {
 	}
 	if err := put(t.Context(), start(t, c), "x", nil); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestMemoryIsBoundedWithEightParts(t *testing.T) {
-	b := storetest.NewS3(t)
-	c := settings(b)
-	c["parallel_parts"] = 8
-	for _, check := range sdktest.SinkChecks(sdktest.Binary(t, "."), c, sdktest.MemoryLimit(185<<20)) {
-		if check.Name == "memory" {
-			check.Run(t)
-		}
 	}
 }
 

@@ -210,6 +210,9 @@ func (s *store) List(ctx context.Context, prefix, after string) ([]bucket.Attrib
 	out, err := s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{
 		Bucket: &s.name, Prefix: &prefix, StartAfter: optional(after), EncodingType: types.EncodingTypeUrl,
 	}, s.settings)
+	if impossible(err) {
+		return nil, false, nil
+	}
 	if err != nil {
 		return nil, false, s.fault(err, sdk.Exists)
 	}
