@@ -1,7 +1,6 @@
 package passive
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/durable"
 	"github.com/barman-go/barman/core/hostfs"
-	"github.com/barman-go/barman/core/removal"
 	"github.com/barman-go/barman/core/retention"
 	"github.com/barman-go/barman/core/server"
 	"github.com/barman-go/barman/sdk"
@@ -129,20 +127,23 @@ func (p Primary) obsolete(info Info, id catalogue.BackupID) (bool, error) {
 	if p.server.Config.Retention.Policy.IsZero() {
 		return false, nil
 	}
-	var entries []catalogue.Entry
+	backups := []retention.Backup{{ID: string(id), Done: true, End: endTime(info.Backups[string(id)])}}
 	for entry, err := range p.server.Catalogue.Entries() {
 		if err != nil {
 			return false, err
 		}
-		if entry.ID != id {
-			entries = append(entries, entry)
+		b := entry.Backup
+		if b == nil || b.ID == id {
+			continue
 		}
+		keep, err := p.server.Catalogue.Annotation(b.ID, catalogue.AnnotationKeep)
+		if err != nil {
+			return false, err
+		}
+		backups = append(backups, retention.Backup{ID: string(b.ID), Done: b.State == catalogue.StateDone, End: b.EndTime, Keep: retention.Keep(keep), Root: string(b.ParentID)})
 	}
-	candidate := &catalogue.Backup{ID: id, State: catalogue.StateDone, EndTime: endTime(info.Backups[string(id)])}
-	entries = append(entries, catalogue.Entry{ID: id, Backup: candidate})
-	slices.SortFunc(entries, func(a, b catalogue.Entry) int { return bytes.Compare([]byte(a.ID), []byte(b.ID)) })
-	verdicts, err := removal.Judge(p.server, entries, time.Now())
-	return verdicts[id] == retention.Obsolete, err
+	verdicts := p.server.Config.Retention.Policy.Judge(backups, p.server.Config.Retention.MinimumRedundancy, time.Now())
+	return verdicts[string(id)] == retention.Obsolete, nil
 }
 
 // endTime is when a backup of the primary's ended. Without a zone it is local, as
