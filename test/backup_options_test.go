@@ -16,6 +16,7 @@ func TestABackupOfAStandbyGetsItsLastWALFromThePrimary(t *testing.T) {
 	t.Parallel()
 	primary := newSite(t, pgtest.Options{Major: 15}, plainFiles+receiveLZ4)
 	primary.receive()
+	primary.Exec("CREATE TABLE copied AS SELECT generate_series(1, 1000) AS i")
 	id := primary.backup("--name", "for the standby")
 	if want := fmt.Sprintf("restore point \"barman_%s\"", id); !strings.Contains(primary.Log(), want) {
 		t.Errorf("the server knows of no %s", want)
@@ -24,10 +25,17 @@ func TestABackupOfAStandbyGetsItsLastWALFromThePrimary(t *testing.T) {
 	connections := func(prefix string, c *pgtest.Cluster) string {
 		return fmt.Sprintf("  %[1]sconninfo = %[2]q\n  %[3]sstreaming_conninfo = %[4]q\n", prefix, c.ConninfoAs("barman")+" dbname=postgres", prefix, c.ReplicationConninfo("streaming_barman"))
 	}
-	primary.home.Configure("server \"main\" {\n" + connections("", standby) + connections("wal_", primary.Cluster) +
-		fmt.Sprintf("  primary_conninfo = %q\n  primary_checkpoint_timeout = \"10s\"\n", primary.ConninfoAs("barman")+" dbname=postgres") + plainFiles + receiveLZ4 + "}\n")
-	primary.backup()
-	primary.wantStatuses("DONE", "DONE")
+	for _, blocks := range []string{plainFiles, rsyncBlock(reuseLink)} {
+		primary.home.Configure("server \"main\" {\n" + connections("", standby) + connections("wal_", primary.Cluster) +
+			fmt.Sprintf("  primary_conninfo = %q\n  primary_checkpoint_timeout = \"10s\"\n", primary.ConninfoAs("barman")+" dbname=postgres") + blocks + receiveLZ4 + "}\n")
+		taken := primary.backup()
+		recovered := pgtest.StartExisting(t, 15, primary.restore(taken), nil)
+		recovered.WaitRecovered()
+		if rows := pgtest.One[int](recovered, "SELECT count(*) FROM copied"); rows != 1000 {
+			t.Errorf("%s: %d rows", blocks, rows)
+		}
+	}
+	primary.wantStatuses("DONE", "DONE", "DONE")
 	r := primary.home.Run("check", "main")
 	for _, row := range []string{"PostgreSQL server is standby: OK", "Primary server is not a standby: OK", "Primary and standby have same system ID: OK"} {
 		if !strings.Contains(r.Stdout, "\t"+row+"\n") {

@@ -54,9 +54,11 @@ func Server(ctx context.Context, s *server.Server, now time.Time) Report {
 	var remote postgres.CheckReport
 	var plugins []postgres.Check
 	var whole postgres.Check
+	var reached []postgres.Check
 	group.Go(func() error { remote = postgres.CheckServer(ctx, c.request()); return nil })
 	group.Go(func() error { plugins = c.plugins(ctx); return nil })
 	group.Go(func() error { whole = c.continuity(ctx); return nil })
+	group.Go(func() error { reached = c.overSSH(ctx); return nil })
 	local := c.read()
 	if err := group.Wait(); err != nil {
 		c.bad("check", err.Error())
@@ -75,6 +77,8 @@ func Server(ctx context.Context, s *server.Server, now time.Time) Report {
 	c.backups(local)
 	c.sinks()
 	c.baseBackup(remote)
+	c.rows = append(c.rows, reached...)
+	c.localDirectory(remote)
 	c.configuration()
 	c.rows = append(c.rows, remote.Identity...)
 	c.receiver(remote)

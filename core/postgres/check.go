@@ -37,10 +37,13 @@ type CheckRequest struct {
 type CheckReport struct {
 	// Version is the server's, such as "15.4"; empty when it could not be asked or
 	// is not supported.
-	Version      string
-	PostgreSQL   []Check // connections, privileges, settings, slot
-	Identity     []Check // system identifier
-	FileArchiver []Check // empty when the archiver is off, or without a connection
+	Version string
+	// DataDirectory is where the server's files are, there; empty when it could not
+	// be asked.
+	DataDirectory string
+	PostgreSQL    []Check // connections, privileges, settings, slot
+	Identity      []Check // system identifier
+	FileArchiver  []Check // empty when the archiver is off, or without a connection
 }
 
 // All is every row in order.
@@ -65,7 +68,7 @@ func CheckServer(ctx context.Context, request CheckRequest) CheckReport {
 		return unreachable(request, err)
 	}
 
-	report := CheckReport{Version: facts.ShortVersion(), PostgreSQL: []Check{{Name: "PostgreSQL", OK: true}, checkPrivileges(ctx, conn)}}
+	report := CheckReport{Version: facts.ShortVersion(), DataDirectory: facts.DataDirectory, PostgreSQL: []Check{{Name: "PostgreSQL", OK: true}, checkPrivileges(ctx, conn)}}
 	streamed := ""
 	if request.StreamingConninfo != "" {
 		var row Check

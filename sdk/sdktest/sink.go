@@ -57,6 +57,7 @@ func SinkChecks(p Plugin, c Config, list ...Option) []Check {
 		{"absorber vanishes", "When the stage behind a reading sink goes away or refuses, the operation ends within the deadline.", s.sinkAbsorberVanished},
 		{"sudden death", "When the plugin is killed in the middle of an object, nothing of it is visible to the next process, what was acknowledged is there, and the object can be stored again.", s.sinkKilled},
 		{"progress", "A running operation gives a sign of life several times a second, and its last one counts every byte.", s.sinkProgress},
+		{"landing", "What was put into a landing directory is, once sealed, like any other object; a directory that is asked for as reference is found; what is no file is refused.", s.sinkLands},
 		{"leaks", "Operations, whether they succeed or not, leave no descriptors and no goroutines behind.", s.sinkLeaks},
 	}
 }
