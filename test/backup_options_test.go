@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,17 +23,22 @@ func TestABackupOfAStandbyGetsItsLastWALFromThePrimary(t *testing.T) {
 		t.Errorf("the server knows of no %s", want)
 	}
 	standby := pgtest.StartExisting(t, 15, primary.restore("for the standby", "--standby-mode"), map[string]string{"primary_conninfo": primary.ConninfoAs("streaming_barman")})
-	connections := func(prefix string, c *pgtest.Cluster) string {
-		return fmt.Sprintf("  %[1]sconninfo = %[2]q\n  %[3]sstreaming_conninfo = %[4]q\n", prefix, c.ConninfoAs("barman")+" dbname=postgres", prefix, c.ReplicationConninfo("streaming_barman"))
+	example, err := os.ReadFile("../examples/standby.hcl")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, blocks := range []string{plainFiles, rsyncBlock(reuseLink)} {
-		primary.home.Configure("server \"main\" {\n" + connections("", standby) + connections("wal_", primary.Cluster) +
-			fmt.Sprintf("  primary_conninfo = %q\n  primary_checkpoint_timeout = \"10s\"\n", primary.ConninfoAs("barman")+" dbname=postgres") + blocks + receiveLZ4 + "}\n")
+	at := func(c *pgtest.Cluster) string { return "host=127.0.0.1 port=" + strconv.Itoa(c.Port) }
+	config := strings.NewReplacer("/var/lib/barman", primary.home.Dir, "host=standby.example.com", at(standby), "host=pg.example.com", at(primary.Cluster), `"60s"`, `"10s"`).Replace(string(example))
+	native := config[strings.Index(config, "  backup {"):strings.Index(config, "  wal {")]
+	for _, block := range []string{native, rsyncBlock(reuseLink)} {
+		if err := os.WriteFile(primary.home.Config, []byte(strings.Replace(config, native, block, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		taken := primary.backup()
 		recovered := pgtest.StartExisting(t, 15, primary.restore(taken), nil)
 		recovered.WaitRecovered()
 		if rows := pgtest.One[int](recovered, "SELECT count(*) FROM copied"); rows != 1000 {
-			t.Errorf("%s: %d rows", blocks, rows)
+			t.Errorf("%s: %d rows", block, rows)
 		}
 	}
 	primary.wantStatuses("DONE", "DONE", "DONE")

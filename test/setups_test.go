@@ -38,7 +38,8 @@ func newSetUp(t *testing.T, example string) setUp {
 	}
 	s.Cluster = pgtest.Start(t, pgtest.Options{Major: 17, Config: config})
 	s.BarmanRoles()
-	here := strings.NewReplacer("/var/lib/barman", s.home.Dir, "host=pg.example.com", "host=127.0.0.1 port="+strconv.Itoa(s.Port))
+	here := strings.NewReplacer("/var/lib/barman", s.home.Dir, "host=pg.example.com", "host=127.0.0.1 port="+strconv.Itoa(s.Port),
+		"ssh -q postgres@pg.example.com", filepath.Join(s.barman.Client, "ssh")+" -q "+s.barman.User+"@pg.example.com")
 	if err := os.WriteFile(s.home.Config, []byte(here.Replace(string(text))), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -122,12 +123,14 @@ func TestTheSetUpsOfTheExamplesLoseAServerAndRecoverItToTheLastRow(t *testing.T)
 		"streaming.hcl":       func(s *site, lsn string) { s.streamed(lsn) },
 		"both-channels.hcl":   func(s *site, lsn string) { s.streamed(lsn) },
 		"archive-command.hcl": func(s *site, _ string) { s.delivered() },
+		"rsync-ssh.hcl":       func(s *site, _ string) { s.delivered() },
+		"local-rsync.hcl":     func(s *site, lsn string) { s.streamed(lsn) },
 	} {
 		t.Run(example, func(t *testing.T) {
 			t.Parallel()
 			s := newSetUp(t, example)
 			stop := s.cron()
-			streams := strings.Contains(example, "streaming") || strings.Contains(example, "both")
+			streams := !strings.Contains(example, "archive-command") && !strings.Contains(example, "ssh")
 			if streams {
 				s.waitStreaming()
 			}
