@@ -25,8 +25,6 @@ type Catalogue struct {
 
 	server string
 	keep   map[catalogue.BackupID]string
-	// deleting are the backups whose deletion has begun.
-	deleting map[catalogue.BackupID]bool
 }
 
 // Catalogue reads all that the bucket knows of the server's backups: one listing
@@ -70,7 +68,7 @@ func (s *Store) readOnce(ctx context.Context, sink *pipeline.Sink) (*Catalogue, 
 	if err != nil {
 		return nil, err
 	}
-	c := &Catalogue{server: s.server.Name, keep: map[catalogue.BackupID]string{}, deleting: map[catalogue.BackupID]bool{}}
+	c := &Catalogue{server: s.server.Name, keep: map[catalogue.BackupID]string{}}
 	for _, name := range names { // in order
 		id, rest := ownerOf(name)
 		switch rest {
@@ -79,8 +77,6 @@ func (s *Store) readOnce(ctx context.Context, sink *pipeline.Sink) (*Catalogue, 
 			c.Entries = append(c.Entries, catalogue.Entry{ID: id, Backup: b, Err: err})
 		case keepOf:
 			c.keep[id] = note(found[name])
-		case deleteOf:
-			c.deleting[id] = true
 		}
 	}
 	return c, nil
@@ -94,9 +90,8 @@ func note(content []byte) string {
 
 // What describes a backup, by the names behind its prefix.
 const (
-	infoOf   = "backup.info"
-	keepOf   = "annotations/" + string(catalogue.AnnotationKeep)
-	deleteOf = "annotations/" + string(catalogue.AnnotationDelete)
+	infoOf = "backup.info"
+	keepOf = "annotations/" + string(catalogue.AnnotationKeep)
 )
 
 // ownerOf splits the name of an object into a backup's ID and the rest; the ID is
@@ -117,7 +112,7 @@ func descriptions(ctx context.Context, sink *pipeline.Sink) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, rest := ownerOf(object.Name); slices.Contains([]string{infoOf, keepOf, deleteOf}, rest) {
+		if _, rest := ownerOf(object.Name); rest == infoOf || rest == keepOf {
 			names = append(names, object.Name)
 		}
 	}

@@ -102,7 +102,7 @@ func (s *Store) sweep(ctx context.Context, running catalogue.BackupID) error {
 		}
 		r.names = append(r.names, object.Name)
 		r.claimed = r.claimed || rest == catalogue.ReceiptsName
-		r.listed = r.listed || rest == infoOf || rest == deleteOf || rest == keepOf
+		r.listed = r.listed || rest == infoOf || rest == keepOf
 		if object.ModTime.After(r.newest) {
 			r.newest = object.ModTime
 		}

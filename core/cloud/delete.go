@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
@@ -15,10 +16,10 @@ import (
 	"github.com/barman-go/barman/sdk/wal"
 )
 
-// Deletion of a backup survives being interrupted anywhere: a note says first that it
-// has begun, then backup.info says FAILED, so that nobody takes what is left for a
-// backup. Then the data goes, then the WAL, backup.info, and the note. The next
-// deletion of any backup goes on where this one ended.
+// The deletion of a backup survives being interrupted anywhere: first backup.info says
+// FAILED, and why, so that nobody takes what is left for a backup. Then the data goes,
+// then the WAL, and backup.info last. The next deletion of any backup goes on where
+// this one ended.
 
 // DeleteOptions are the choices of a deletion.
 type DeleteOptions struct {
@@ -110,13 +111,8 @@ func (s *Store) deleting(ctx context.Context, options DeleteOptions, byPolicy bo
 func (d *deletion) goOn(ctx context.Context) error {
 	var errs []error
 	for _, b := range d.backups() {
-		if d.catalogue.deleting[b.ID] && (b.State != catalogue.StateDone || d.byPolicy) {
+		if beingDeleted(b) {
 			errs = append(errs, d.delete(ctx, b))
-		}
-	}
-	for id := range d.catalogue.deleting {
-		if _, listed := d.catalogue.Find(id); !listed {
-			errs = append(errs, d.clear(ctx, id))
 		}
 	}
 	return errors.Join(errs...)
@@ -136,7 +132,7 @@ func (d *deletion) judged() []retention.Backup {
 	var all []retention.Backup
 	for _, b := range d.backups() {
 		all = append(all, retention.Backup{
-			ID: string(b.ID), Done: b.State == catalogue.StateDone && !d.catalogue.deleting[b.ID], End: b.EndTime, Keep: retention.Keep(d.catalogue.keep[b.ID]),
+			ID: string(b.ID), Done: b.State == catalogue.StateDone, End: b.EndTime, Keep: retention.Keep(d.catalogue.keep[b.ID]),
 		})
 	}
 	return all
@@ -199,10 +195,10 @@ func (d *deletion) deleteOne(ctx context.Context, b *catalogue.Backup) error {
 	if err := d.removeWAL(ctx, release); err != nil {
 		d.options.Warn(fmt.Errorf("WAL stays that backup %s has released: %w", b.ID, err))
 	}
-	if err := d.remove(ctx, []string{catalogue.InfoObject(b.ID)}); err != nil {
+	if err := d.sink.Delete(ctx, []string{keepObject(b.ID)}); err != nil {
 		return err
 	}
-	return d.clear(ctx, b.ID)
+	return d.sink.Delete(ctx, []string{catalogue.InfoObject(b.ID)})
 }
 
 // data lists a backup's objects but those that describe it.
@@ -212,7 +208,7 @@ func (d *deletion) data(ctx context.Context, id catalogue.BackupID) ([]string, e
 		if err != nil {
 			return nil, err
 		}
-		if _, rest := ownerOf(object.Name); rest != infoOf && rest != keepOf && rest != deleteOf {
+		if _, rest := ownerOf(object.Name); rest != infoOf && rest != keepOf {
 			names = append(names, object.Name)
 		}
 	}
@@ -222,67 +218,46 @@ func (d *deletion) data(ctx context.Context, id catalogue.BackupID) ([]string, e
 // errUnfinished is the error of a backup whose deletion was interrupted.
 var errUnfinished = errors.New("it is being deleted, or was when that was interrupted; the next backup-delete goes on with it")
 
+// doneWhenMarked is what was being done when a marked backup failed.
+const doneWhenMarked = "deleting"
+
+// beingDeleted tells whether the deletion of a backup has begun.
+func beingDeleted(b *catalogue.Backup) bool {
+	return b.State == catalogue.StateFailed && strings.HasPrefix(b.Error, "failure "+doneWhenMarked+" (")
+}
+
 // mark says of a backup that it is none any more. It has no end then, by which
 // others tell a complete one.
 func (d *deletion) mark(ctx context.Context, b *catalogue.Backup) error {
-	if d.catalogue.deleting[b.ID] && b.State == catalogue.StateFailed {
+	if beingDeleted(b) {
 		return nil
 	}
-	begun := catalogue.AnnotationObject(b.ID, catalogue.AnnotationDelete)
-	if err := d.store.put(ctx, begun, []byte(catalogue.Deleting)); err != nil {
+	marked := *b
+	marked.EndTime = time.Time{}
+	marked.Fail(doneWhenMarked, errUnfinished)
+	if err := d.store.save(ctx, &marked); err != nil {
 		return err
 	}
-	// Whoever keeps it notes that first, and looks for this note then.
-	kept, err := d.store.noted(ctx, d.sink, b.ID, catalogue.AnnotationKeep)
+	// Whoever keeps it notes that first, and looks at backup.info then: one of the two
+	// sees the other.
+	kept, err := d.store.kept(ctx, d.sink, b.ID)
 	if err == nil && kept && d.catalogue.keep[b.ID] == "" {
 		err = sdk.Errorf(sdk.Busy, "somebody has just had it kept")
 	}
 	if err != nil {
-		return errors.Join(err, d.sink.Delete(ctx, []string{begun}))
+		return errors.Join(err, d.store.save(ctx, b))
 	}
-	marked := *b
-	marked.EndTime = time.Time{}
-	marked.Fail("deleting", errUnfinished)
-	content, err := catalogue.FormatInfo(&marked)
-	if err != nil {
-		return err
-	}
-	return d.store.put(ctx, catalogue.InfoObject(b.ID), content)
+	return nil
 }
 
 // unmarkUntouched takes the mark back when the store has refused before anything was
 // deleted: an object lock, or no permission. The backup is whole still.
 func (d *deletion) unmarkUntouched(ctx context.Context, b *catalogue.Backup, objects int) error {
 	left, err := d.data(ctx, b.ID)
-	if err != nil || len(left) != objects || d.catalogue.deleting[b.ID] {
+	if err != nil || len(left) != objects || beingDeleted(b) {
 		return err
 	}
-	content, err := catalogue.FormatInfo(b)
-	if err != nil {
-		return err
-	}
-	if err := d.store.put(ctx, catalogue.InfoObject(b.ID), content); err != nil {
-		return err
-	}
-	return d.sink.Delete(ctx, []string{catalogue.AnnotationObject(b.ID, catalogue.AnnotationDelete)})
-}
-
-// clear removes what is left of a backup that is not listed any more: its notes, and
-// whatever came after its objects were listed.
-func (d *deletion) clear(ctx context.Context, id catalogue.BackupID) error {
-	if d.options.DryRun {
-		return nil
-	}
-	data, err := d.data(ctx, id)
-	if err == nil {
-		err = d.remove(ctx, data)
-	}
-	if err != nil {
-		return err
-	}
-	return d.sink.Delete(ctx, []string{
-		catalogue.AnnotationObject(id, catalogue.AnnotationKeep), catalogue.AnnotationObject(id, catalogue.AnnotationDelete),
-	})
+	return d.store.save(ctx, b)
 }
 
 // removeWAL deletes the WAL files that are released.

@@ -120,18 +120,18 @@ func TestADryRunTellsWhatTheDeletionDoes(t *testing.T) {
 
 func TestAnInterruptedDeletionIsFinishedByTheNextOne(t *testing.T) {
 	// What is there after each step of a deletion, as a kill leaves it.
-	mark := func(p *place) { p.write("base/20260101T000000/annotations/delete_this", "delete") }
-	failed := func(p *place) {
-		mark(p)
-		p.backup(1, 2, func(b *catalogue.Backup) { b.State, b.EndTime = catalogue.StateFailed, time.Time{} })
+	mark := func(p *place) {
+		p.backup(1, 2, func(b *catalogue.Backup) {
+			b.EndTime = time.Time{}
+			b.Fail(doneWhenMarked, errUnfinished)
+		})
 	}
 	for name, killed := range map[string]func(*place){
-		"when it was noted":   mark,
-		"before the data":     failed,
-		"in the data":         func(p *place) { failed(p); p.remove("base/20260101T000000/data/base.tar") },
-		"in the WAL":          func(p *place) { failed(p); p.remove(whole(1)[1:]...); p.remove(segments(1, 2)...) },
-		"before the note":     func(p *place) { mark(p); p.remove(append(whole(1), segments(1, 4)...)...) },
-		"when it was all but": func(p *place) { failed(p); p.remove(append(whole(1)[1:], segments(1, 4)...)...) },
+		"before the data":        mark,
+		"in the data":            func(p *place) { mark(p); p.remove("base/20260101T000000/data/base.tar") },
+		"in the WAL":             func(p *place) { mark(p); p.remove(append(whole(1)[1:], segments(1, 2)...)...) },
+		"when it was all but":    func(p *place) { mark(p); p.remove(append(whole(1)[1:], segments(1, 4)...)...) },
+		"when it was kept first": func(p *place) { mark(p); p.write("base/20260101T000000/annotations/keep", "full") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlace(t)
@@ -185,19 +185,10 @@ func TestABackupThatIsBeingDeletedIsNoBackup(t *testing.T) {
 	if _, err := found.Resolve("latest"); sdk.KindOf(err) != sdk.NotFound {
 		t.Errorf("%v", err)
 	}
-	if err := p.Keep(t.Context(), string(day(1)), catalogue.KeepFull); sdk.KindOf(err) != sdk.Invalid {
-		t.Errorf("%v", err)
-	}
-}
-
-func TestABackupCannotBeKeptWhileItsDeletionBegins(t *testing.T) {
-	p := newPlace(t)
-	p.backup(1, 2)
-	p.write("base/20260101T000000/annotations/delete_this", "delete")
 	if err := p.Keep(t.Context(), string(day(1)), catalogue.KeepFull); sdk.KindOf(err) != sdk.Busy {
 		t.Errorf("%v", err)
 	}
-	p.want(append(whole(1), "base/20260101T000000/annotations/delete_this")...)
+	p.want(whole(1)...)
 }
 
 func TestABackupThatIsKeptMeanwhileIsNotDeleted(t *testing.T) {
@@ -220,4 +211,7 @@ func TestABackupThatIsKeptMeanwhileIsNotDeleted(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	p.want(append(whole(1), "base/20260101T000000/annotations/keep")...)
+	if found, err = p.Catalogue(t.Context()); err != nil || found.Entries[0].Backup.State != catalogue.StateDone {
+		t.Errorf("%+v, %v", found, err)
+	}
 }

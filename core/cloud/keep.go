@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/pipeline"
@@ -31,53 +30,66 @@ func (s *Store) Keep(ctx context.Context, reference, how string) error {
 		return err
 	}
 	defer sink.Close()
-	b, c, err := s.resolve(ctx, sink, reference)
-	switch {
-	case err != nil:
+	b, err := s.resolve(ctx, sink, reference)
+	if err == nil {
+		err = s.done(b)
+	}
+	if err != nil {
 		return err
+	}
+	if err := s.put(ctx, keepObject(b.ID), []byte(how)); err != nil {
+		return err
+	}
+	// Whoever deletes it says so in backup.info first, and looks for this note then: one
+	// of the two sees the other.
+	now, err := s.resolve(ctx, sink, string(b.ID))
+	if err == nil {
+		err = s.done(now)
+	}
+	if err != nil {
+		return errors.Join(err, sink.Delete(ctx, []string{keepObject(b.ID)}))
+	}
+	return nil
+}
+
+// done tells why a backup cannot be kept.
+func (s *Store) done(b *catalogue.Backup) error {
+	switch {
+	case beingDeleted(b):
+		return s.busy(b)
 	case b.State != catalogue.StateDone:
 		return sdk.Errorf(sdk.Invalid, "backup %s of server %s is %s: only one that is DONE can be kept", b.ID, s.server.Name, b.State)
-	case c.deleting[b.ID]:
-		return s.beingDeleted(b.ID)
 	}
-	keep := catalogue.AnnotationObject(b.ID, catalogue.AnnotationKeep)
-	if err := s.put(ctx, keep, []byte(how)); err != nil {
-		return err
-	}
-	// Whoever deletes it notes that first, and looks for this note then: one of the
-	// two sees the other.
-	begun, err := s.noted(ctx, sink, b.ID, catalogue.AnnotationDelete)
-	if err != nil || !begun {
-		return err
-	}
-	return errors.Join(s.beingDeleted(b.ID), sink.Delete(ctx, []string{keep}))
+	return nil
 }
 
-func (s *Store) beingDeleted(id catalogue.BackupID) error {
-	return sdk.Errorf(sdk.Busy, "backup %s of server %s is being deleted", id, s.server.Name)
+// busy is the error of whoever wants a backup that is being deleted.
+func (s *Store) busy(b *catalogue.Backup) error {
+	return sdk.Errorf(sdk.Busy, "backup %s of server %s is being deleted", b.ID, s.server.Name)
 }
 
-func (s *Store) resolve(ctx context.Context, sink *pipeline.Sink, reference string) (*catalogue.Backup, *Catalogue, error) {
+func (s *Store) resolve(ctx context.Context, sink *pipeline.Sink, reference string) (*catalogue.Backup, error) {
 	c, err := s.read(ctx, sink)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	b, err := c.Resolve(reference)
-	return b, c, err
+	return c.Resolve(reference)
 }
 
-// noted tells whether there is a note on a backup.
-func (s *Store) noted(ctx context.Context, sink *pipeline.Sink, id catalogue.BackupID, name catalogue.Annotation) (bool, error) {
-	object := catalogue.AnnotationObject(id, name)
-	for found, err := range sink.List(ctx, object) {
-		if err != nil {
-			return false, err
-		}
-		if found.Name == object {
-			return true, nil
-		}
-		if !strings.HasPrefix(found.Name, object) {
-			break
+// save stores a backup's backup.info in place of an earlier one.
+func (s *Store) save(ctx context.Context, b *catalogue.Backup) error {
+	content, err := catalogue.FormatInfo(b)
+	if err != nil {
+		return err
+	}
+	return s.put(ctx, catalogue.InfoObject(b.ID), content)
+}
+
+// kept tells whether there is a note that a backup is kept.
+func (s *Store) kept(ctx context.Context, sink *pipeline.Sink, id catalogue.BackupID) (bool, error) {
+	for found, err := range sink.List(ctx, keepObject(id)) {
+		if err != nil || found.Name == keepObject(id) {
+			return err == nil, err
 		}
 	}
 	return false, nil
@@ -90,9 +102,14 @@ func (s *Store) LetGo(ctx context.Context, reference string) error {
 		return err
 	}
 	defer sink.Close()
-	b, _, err := s.resolve(ctx, sink, reference)
+	b, err := s.resolve(ctx, sink, reference)
 	if err != nil {
 		return err
 	}
-	return sink.Delete(ctx, []string{catalogue.AnnotationObject(b.ID, catalogue.AnnotationKeep)})
+	return sink.Delete(ctx, []string{keepObject(b.ID)})
+}
+
+// keepObject is the name of the note that a backup is kept.
+func keepObject(id catalogue.BackupID) string {
+	return catalogue.AnnotationObject(id, catalogue.AnnotationKeep)
 }

@@ -37,7 +37,7 @@ func (c *Catalogue) Choose(t Target) (*catalogue.Backup, error) {
 	for _, entry := range c.Entries {
 		b := entry.Backup
 		switch {
-		case b == nil, !b.State.CopyDone(), b.EndTime.IsZero(), c.deleting[entry.ID]:
+		case b == nil, !b.State.CopyDone(), b.EndTime.IsZero():
 		case t.Timeline != 0 && b.Timeline != t.Timeline:
 		case !t.Time.IsZero() && b.EndTime.After(t.Time):
 		case t.LSN != 0 && b.EndLSN > t.LSN:
@@ -125,8 +125,8 @@ func (s *Store) chosen(ctx context.Context, sink *pipeline.Sink, request Restore
 		return nil, err
 	case b.Type() == catalogue.TypeSnapshot:
 		return nil, sdk.Errorf(sdk.Invalid, "backup %s is a snapshot of volumes, and cannot be restored by this version of barman: use Barman in Python", b.ID)
-	case c.deleting[b.ID]:
-		return nil, s.beingDeleted(b.ID)
+	case beingDeleted(b):
+		return nil, s.busy(b)
 	case !b.State.CopyDone():
 		return nil, sdk.Errorf(sdk.NotFound, "backup %s of server %s is %s: only a complete one can be restored", b.ID, s.server.Name, b.State)
 	}
