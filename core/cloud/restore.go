@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"context"
+	"errors"
 	"path"
 	"runtime"
 	"strings"
@@ -103,11 +104,21 @@ func (s *Store) Restore(ctx context.Context, request RestoreRequest) (*catalogue
 			arrived := arrivals{known: known, names: form.names()}
 			err := s.engine.Restore(ctx, line, form.Selections, target, pipeline.Observer{Progress: request.Progress, Receipts: arrived.check})
 			if err != nil {
-				return err
+				return ofTarget(err, target)
 			}
 			return arrived.complete()
 		},
 	}.Run(ctx)
+}
+
+// ofTarget tells what went wrong here from a store that is away: only that may
+// pass by itself.
+func ofTarget(err error, target pipeline.Stage) error {
+	var failure *pipeline.Failure
+	if errors.As(err, &failure) && failure.Of(target) && sdk.KindOf(err) == sdk.Unavailable {
+		return sdk.Errorf(sdk.Denied, "%w", err)
+	}
+	return err
 }
 
 // chosen finds the backup that is meant.

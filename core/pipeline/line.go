@@ -79,6 +79,9 @@ func (f *Failure) Error() string { return f.Stage + ": " + f.Err.Error() }
 // Unwrap returns the reason.
 func (f *Failure) Unwrap() error { return f.Err }
 
+// Of tells whether a stage was the cause.
+func (f *Failure) Of(s Stage) bool { return f.Stage == s.label() }
+
 // Lost is an optional sink that failed while the pipeline went on.
 type Lost struct {
 	// Sink is its number in the line.

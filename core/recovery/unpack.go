@@ -91,14 +91,16 @@ func (u Unpacking) prepare(all []destination, e errand) error {
 
 // round adds what PostgreSQL wants to find, and removes what would lead it astray:
 // from tablespace_map it would make the tablespaces' links to where they were on the
-// original server.
+// original server, and how that one recovered, or followed another one, is no matter
+// of this one.
 func (r *run) round() error {
 	name := "pg_wal"
 	if r.request.Backup.Version > 0 && r.request.Backup.Version < version10 {
 		name = "pg_xlog"
 	}
-	return errors.Join(
-		makeDirectory(r.host, filepath.Join(r.request.Destination, name)),
-		r.host.Remove(filepath.Join(r.request.Destination, "tablespace_map")),
-	)
+	errs := []error{makeDirectory(r.host, filepath.Join(r.request.Destination, name))}
+	for _, name := range []string{"tablespace_map", "standby.signal", "recovery.signal", "recovery.conf"} {
+		errs = append(errs, r.host.Remove(filepath.Join(r.request.Destination, name)))
+	}
+	return errors.Join(errs...)
 }
