@@ -35,15 +35,16 @@ func partSize(base int64, number int, l Limits) int64 {
 // buffers bounds the memory of parts. A part waits until there is room for it;
 // one that is larger than all the room gets all of it.
 type buffers struct {
-	size int64
-	room *semaphore.Weighted
+	size  int64
+	room  *semaphore.Weighted
+	limit *collector
 
 	mu   sync.Mutex
 	free [][]byte
 }
 
-func newBuffers(size int64) *buffers {
-	return &buffers{size: size, room: semaphore.NewWeighted(size)}
+func newBuffers(size int64, limit *collector) *buffers {
+	return &buffers{size: size, room: semaphore.NewWeighted(size), limit: limit}
 }
 
 // take returns a buffer of a size.
@@ -79,9 +80,9 @@ func (b *buffers) buffer(size int64) []byte {
 		if int64(cap(buffer)) == size {
 			return buffer[:size]
 		}
-		keepOutOfLimit(-int64(cap(buffer)))
+		b.limit.exempt(-int64(cap(buffer)))
 	}
-	keepOutOfLimit(size)
+	b.limit.exempt(size)
 	return make([]byte, size)
 }
 
@@ -94,18 +95,22 @@ func (b *buffers) giveBack(buffer []byte, again bool) {
 		if again {
 			b.free = append(b.free, buffer[:size])
 		} else {
-			keepOutOfLimit(-size)
+			b.limit.exempt(-size)
 		}
 		b.mu.Unlock()
 	}
 	b.room.Release(min(size, b.size))
 }
 
-// keepOutOfLimit moves the garbage collector's limit, which is for what comes and
-// goes, by the size of buffers, which stay: with less room than they take it
-// would run all the time. A process without a limit keeps none.
-func keepOutOfLimit(bytes int64) {
+// collector is the garbage collector's limit, which is for what comes and goes.
+type collector struct{ mu sync.Mutex }
+
+// exempt moves the limit by the size of buffers, which stay: with less room than they
+// take the collector would run all the time. A process without a limit keeps none.
+func (c *collector) exempt(bytes int64) {
 	const none = 1 << 62
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if limit := debug.SetMemoryLimit(-1); limit < none {
 		debug.SetMemoryLimit(limit + bytes)
 	}

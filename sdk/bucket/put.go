@@ -67,7 +67,8 @@ func (s *Sink) Put(ctx context.Context, o sdk.Object, r io.Reader) (sdk.Receipt,
 		key += WALSuffix(body[:min(len(body), codec.MagicSize)])
 	}
 	if last {
-		err = s.putWhole(ctx, key, first, body, !o.Replace)
+		err = s.putBytes(ctx, key, body, in.sum, !o.Replace)
+		s.parts.giveBack(first, err == nil)
 	} else {
 		err = s.putParts(ctx, key, in, first, body, !o.Replace)
 	}
@@ -122,13 +123,7 @@ func (s *Sink) putLink(ctx context.Context, o sdk.Object, key string) (sdk.Recei
 	return sdk.Receipt{Name: o.Name}, nil
 }
 
-// putWhole stores an object in one request.
-func (s *Sink) putWhole(ctx context.Context, key string, buffer, body []byte, ifAbsent bool) error {
-	err := s.putBytes(ctx, key, body, crc32.Checksum(body, castagnoli), ifAbsent)
-	s.parts.giveBack(buffer, err == nil)
-	return err
-}
-
+// putBytes stores an object in one request.
 func (s *Sink) putBytes(ctx context.Context, key string, body []byte, sum uint32, ifAbsent bool) error {
 	repeated := false
 	return s.try(ctx, "store", key, func(ctx context.Context) error {

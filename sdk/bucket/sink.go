@@ -71,11 +71,12 @@ func New(store Store, o Options) *Sink {
 	if limits.MaxPart > 0 {
 		o.PartSize = min(o.PartSize, limits.MaxPart)
 	}
+	limit := new(collector)
 	return &Sink{
 		store: store, options: o, limits: limits, layout: o.Layout,
-		parts: newBuffers(int64(o.Parallel) * max(o.PartSize, defaultPartSize)),
+		parts: newBuffers(int64(o.Parallel)*max(o.PartSize, defaultPartSize), limit),
 		// One request of each download needs no buffer.
-		ranges: newBuffers(int64(o.Parallel-1) * rangeSize),
+		ranges: newBuffers(int64(o.Parallel-1)*rangeSize, limit),
 	}
 }
 

@@ -259,7 +259,7 @@ func TestAnyObjectFitsTheNumberOfParts(t *testing.T) {
 }
 
 func TestBuffersAreBoundedAndUsedAgain(t *testing.T) {
-	b := newBuffers(10 << 20)
+	b := newBuffers(10<<20, new(collector))
 	ctx, cancel := context.WithCancel(t.Context())
 	first, err := b.take(ctx, 4<<20)
 	if err != nil {
