@@ -16,7 +16,7 @@ func (s *Sink) Delete(ctx context.Context, names []string) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
-	var keys, others []string
+	var keys, elder, others []string
 	for _, name := range names {
 		if !sdk.ValidName(name) {
 			return sdk.Errorf(sdk.Invalid, "%q is no valid name of an object", name)
@@ -30,14 +30,19 @@ func (s *Sink) Delete(ctx context.Context, names []string) error {
 			keys = append(keys, key)
 		}
 		if isAnnotation(name) {
-			keys = append(keys, s.layout.annotations()+name)
+			elder = append(elder, s.layout.annotations()+name)
 		}
 	}
 	found, err := s.keysOf(ctx, others)
 	if err != nil {
 		return err
 	}
-	return s.deleteKeys(ctx, append(keys, found...))
+	if err := s.deleteKeys(ctx, append(keys, found...)); err != nil {
+		return err
+	}
+	// In requests of their own: MinIO takes both keys of an annotation for one name,
+	// and waits for itself for ever.
+	return s.deleteKeys(ctx, elder)
 }
 
 // onlyKey returns the one key that the object of a name can have, if there is only
