@@ -61,7 +61,7 @@ func chosen(options ...bool) int {
 }
 
 func runKeep(ctx context.Context, a *app, o keepOptions, name, reference string) error {
-	s, err := a.server(name, a.enabled)
+	s, err := a.server(name, a.open)
 	if err != nil {
 		return err
 	}

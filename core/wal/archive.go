@@ -3,6 +3,8 @@ package wal
 import (
 	"context"
 	"errors"
+	"slices"
+	"time"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/hooks"
@@ -109,12 +111,49 @@ type run struct {
 	writers  map[bool]*pipeline.Writer // by whether the files are compressed already
 	early    *opening                  // the one that may become the first of them; nil for none
 	underway *batch                    // being stored and recorded; nil for none
-	givenUp  map[int]bool              // optional sinks that do not work in this run
+	sinks    []server.Sink             // that take part
+	givenUp  map[int]bool              // those of them that do not work in this run
 }
 
 // newRun makes a run, whose hooks are to be closed.
 func newRun(s *server.Server, options ArchiveOptions) *run {
-	return &run{server: s, options: options, hooks: hooks.Of(s, hooks.Archive)}
+	r := &run{server: s, options: options, hooks: hooks.Of(s, hooks.Archive)}
+	r.sinks, _ = partaking(s)
+	return r
+}
+
+// partaking are the sinks that WAL goes to now. An optional one that lacks WAL takes
+// no part until it has caught up (see package sinks): else each run would wait for
+// it in vain, and it is given all of it then.
+func partaking(s *server.Server) (partaking []server.Sink, out []LostSink) {
+	for _, sink := range s.WALSinks() {
+		if sink.Optional {
+			lacks, err := s.Catalogue.LagOf(sink.Label, "")
+			if err != nil {
+				s.Logger.Warn("it is not known whether a sink lacks WAL", "sink", sink.Label, "error", err)
+			}
+			if lacks != nil {
+				out = append(out, LostSink{Sink: sink.Label, Reason: "it lacks WAL since " + lacks.Since.Format(time.RFC3339) + ", until barman cron or sync-sink brings it up to date: " + lacks.Reason})
+				continue
+			}
+		}
+		partaking = append(partaking, sink)
+	}
+	return partaking, out
+}
+
+// gather finds out, now that nobody else archives, which sinks take part. One that
+// has caught up meanwhile must not be left out.
+func (r *run) gather() error {
+	now, out := partaking(r.server)
+	r.report.Lost = append(r.report.Lost, out...)
+	same := slices.EqualFunc(now, r.sinks, func(a, b server.Sink) bool { return a.Label == b.Label })
+	if same {
+		return nil
+	}
+	err := r.closeWriters() // the one that was started early
+	r.sinks = now
+	return err
 }
 
 func (r *run) locked(ctx context.Context) error {
@@ -138,6 +177,9 @@ func (r *run) locked(ctx context.Context) error {
 func (r *run) archiveAll(ctx context.Context, q *queue) error {
 	r.queue, r.index = q, &index{catalogue: r.server.Catalogue, queue: q}
 	r.writers, r.givenUp = map[bool]*pipeline.Writer{}, map[int]bool{}
+	if err := r.gather(); err != nil {
+		return err
+	}
 	if err := r.server.Catalogue.EnsureIndex(ctx); err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ func (r *run) settleAll(ctx context.Context, f *file) error {
 	if err := r.closeWriters(); err != nil {
 		return err
 	}
-	for i, sink := range r.server.WALLine().Sinks {
+	for i, sink := range r.sinks {
 		if r.givenUp[i] {
 			continue
 		}
@@ -26,7 +26,7 @@ func (r *run) settleAll(ctx context.Context, f *file) error {
 		case err != nil:
 			return err
 		case found == different:
-			return r.setAside(f, suffixDuplicate, "the archive has another file of this name in "+sink.Name)
+			return r.setAside(f, suffixDuplicate, "the archive has another file of this name in "+sink.Label)
 		}
 	}
 	return r.noteStored(ctx, f)
@@ -50,7 +50,7 @@ func (r *run) settle(ctx context.Context, f *file, sink int) (likeness, error) {
 		return 0, sdk.Errorf(sdk.Unavailable, "%s: the sink refuses it because it has it, and does not find it", objectName(f))
 	case found == hollow:
 		return same, r.putAlone(ctx, f, sink, true)
-	case found == different && r.server.WALLine().Sinks[sink].Optional:
+	case found == different && r.sinks[sink].Optional:
 		return 0, sdk.Errorf(sdk.Exists, "%s: the sink has other content under this name", objectName(f))
 	}
 	return found, nil
@@ -113,7 +113,7 @@ func (r *run) decide(ctx context.Context, f *file, found likeness) error {
 		return r.settleAll(ctx, f)
 	case recorded:
 		return nil // it was in every required sink before it was recorded
-	case len(r.server.WALLine().Sinks) == 1:
+	case len(r.sinks) == 1:
 		return r.noteStored(ctx, f)
 	}
 	return r.settleAll(ctx, f)

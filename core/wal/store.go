@@ -26,6 +26,10 @@ func objectName(f *file) string {
 // line is the pipeline for files, by whether they are compressed already.
 func (r *run) line(compressed bool) pipeline.Line {
 	line := r.server.WALLine()
+	line.Sinks = nil
+	for _, sink := range r.sinks {
+		line.Sinks = append(line.Sinks, sink.Stage)
+	}
 	if compressed {
 		line.Transforms = slices.DeleteFunc(line.Transforms, func(s pipeline.Stage) bool { return s.Name == server.Compressor })
 	}
@@ -269,7 +273,7 @@ func (f *file) unchanged(info fs.FileInfo) bool {
 // lacking returns the optional sinks that did not take a file and should have.
 func (r *run) lacking(receipts []sdk.Receipt) []int {
 	var lacking []int
-	for i, sink := range r.server.WALLine().Sinks {
+	for i, sink := range r.sinks {
 		has := slices.ContainsFunc(receipts, func(receipt sdk.Receipt) bool { return receipt.Output == i })
 		if !has && sink.Optional && !r.givenUp[i] {
 			lacking = append(lacking, i)
@@ -315,7 +319,7 @@ func (r *run) giveUp(sink int, reason error) error {
 		return nil
 	}
 	r.givenUp[sink] = true
-	name := r.server.WALSinks()[sink].Label
+	name := r.sinks[sink].Label
 	r.report.Lost = append(r.report.Lost, LostSink{Sink: name, Reason: reason.Error()})
 	r.server.Logger.Warn("WAL is archived without an optional sink", "sink", name, "reason", reason)
 	return r.server.Catalogue.NoteLag(catalogue.Lag{Sink: name, Lacks: catalogue.LacksWAL, Since: time.Now().UTC(), Reason: reason.Error()})
