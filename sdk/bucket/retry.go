@@ -35,7 +35,7 @@ func (s *Sink) try(ctx context.Context, what, key string, ask func(ctx context.C
 		}
 		if log := hclog.FromContext(ctx); !warned {
 			warned = true
-			log.Warn("the store does not do what it was asked to; trying again", "request", what, "object", s.where(key), "for", s.options.Patience, "error", err)
+			log.Warn("the store does not do what it was asked to; trying again", "request", what, "object", s.where(key), "for", s.options.Patience.String(), "error", err)
 		} else {
 			log.Debug("trying again", "request", what, "object", s.where(key), "error", err)
 		}
