@@ -24,8 +24,8 @@ type Config struct {
 	Tags            map[string]string `hcl:"tags,optional" doc:"Blob index tags of all objects."`
 	HistoryTags     map[string]string `hcl:"history_tags,optional" doc:"Blob index tags of timeline history files, instead of those of all objects."`
 
-	PartSize      schema.ByteSize `hcl:"part_size,optional" default:"16MiB" doc:"How many bytes a block has, and an object that is stored in one request at most. Blocks of very large objects grow, so that 50000 are enough."`
-	SinglePutSize schema.ByteSize `hcl:"single_put_size,optional" doc:"How many bytes an object has at most to be stored in one request (default: part_size)."`
+	PartSize      schema.ByteSize `hcl:"part_size,optional" default:"12MiB" doc:"How many bytes a block has. Blocks of very large objects grow, so that 50000 are enough."`
+	SinglePutSize schema.ByteSize `hcl:"single_put_size,optional" doc:"How many bytes an object has at most to be stored in one request (default: part_size, and without that 16MiB)."`
 	ParallelParts int             `hcl:"parallel_parts,optional" default:"4" doc:"How many requests send or fetch bytes at once. Each needs memory for one block."`
 
 	BandwidthLimit schema.ByteSize `hcl:"bandwidth_limit,optional" doc:"The most bytes that are sent in a second; unlimited when left out."`
@@ -92,6 +92,6 @@ func (c *Config) Validate() schema.Diagnostics {
 func (c *Config) options(place address, server string) bucket.Options {
 	return bucket.Options{
 		URL: place.url(), Layout: bucket.NewLayout(place.path, server),
-		PartSize: int64(c.PartSize), Parallel: c.ParallelParts, Patience: c.Patience, CreateBucket: c.CreateBucket,
+		PartSize: int64(c.PartSize), SinglePut: int64(c.SinglePutSize), Parallel: c.ParallelParts, Patience: c.Patience, CreateBucket: c.CreateBucket,
 	}
 }

@@ -21,7 +21,7 @@ type Config struct {
 	Tags         map[string]string `hcl:"tags,optional" doc:"Custom metadata of all objects."`
 	HistoryTags  map[string]string `hcl:"history_tags,optional" doc:"Custom metadata of timeline history files, instead of those of all objects."`
 
-	PartSize      schema.ByteSize `hcl:"part_size,optional" default:"16MiB" doc:"How many bytes one request of an upload has, and an object that is stored in one request at most; a multiple of 256KiB, rounded down."`
+	PartSize      schema.ByteSize `hcl:"part_size,optional" doc:"How many bytes one request of an upload has, and an object that is stored in one request at most (default: 12MiB, and 16MiB for an object in one request); a multiple of 256KiB, rounded down."`
 	ParallelParts int             `hcl:"parallel_parts,optional" default:"4" doc:"How many requests fetch bytes at once, and how many parts wait in memory. The parts of one object are sent one after the other; objects are sent side by side."`
 
 	BandwidthLimit schema.ByteSize `hcl:"bandwidth_limit,optional" doc:"The most bytes that are sent in a second, and received; unlimited when left out."`

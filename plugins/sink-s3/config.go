@@ -36,7 +36,8 @@ type Config struct {
 	ObjectLock      *ObjectLock `hcl:"object_lock,block" doc:"Lock objects for a time, in a bucket with object lock."`
 	CheckObjectLock bool        `hcl:"check_object_lock,optional" doc:"Before objects of a backup are deleted, make sure that none of them is locked, and delete nothing if one is."`
 
-	PartSize      schema.ByteSize `hcl:"part_size,optional" default:"16MiB" doc:"How many bytes a part has, and an object that is stored in one request at most. Parts of very large objects grow, so that 10000 are enough."`
+	PartSize      schema.ByteSize `hcl:"part_size,optional" default:"12MiB" doc:"How many bytes a part has. Parts of very large objects grow, so that 10000 are enough."`
+	SinglePutSize schema.ByteSize `hcl:"single_put_size,optional" doc:"How many bytes an object that is stored in one request has at most (default: part_size, and without that 16MiB)."`
 	ParallelParts int             `hcl:"parallel_parts,optional" default:"4" doc:"How many requests send or fetch bytes at once. Each needs memory for one part."`
 
 	BandwidthLimit schema.ByteSize `hcl:"bandwidth_limit,optional" doc:"The most bytes that are sent in a second; unlimited when left out."`
@@ -98,6 +99,9 @@ func (c *Config) Validate() schema.Diagnostics {
 	}
 	if c.PartSize != 0 && (c.PartSize < minPart || c.PartSize > maxPart) {
 		report("part_size", "Invalid size", "A part has between %s and %s.", schema.ByteSize(minPart), schema.ByteSize(maxPart))
+	}
+	if c.SinglePutSize > maxPart {
+		report("single_put_size", "Invalid size", "One request carries at most %s.", schema.ByteSize(maxPart))
 	}
 	if c.ParallelParts < 0 {
 		report("parallel_parts", "Invalid number", "At least one request is sent at a time.")

@@ -26,6 +26,6 @@ func open(ctx context.Context, server sdk.Server, config *Config) (sdk.Sink, err
 	}
 	return bucket.New(s, bucket.Options{
 		URL: "s3://" + name, Layout: bucket.NewLayout(path, server.Name),
-		PartSize: int64(config.PartSize), Parallel: config.ParallelParts, Patience: config.Patience, CreateBucket: config.CreateBucket,
+		PartSize: int64(config.PartSize), SinglePut: int64(config.SinglePutSize), Parallel: config.ParallelParts, Patience: config.Patience, CreateBucket: config.CreateBucket,
 	}), nil
 }

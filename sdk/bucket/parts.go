@@ -12,13 +12,13 @@ import (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // partSize is how many bytes the part of a number has, from 1 on. Any object a
-// store can hold fits its number of parts: two thirds of them have the same size,
+// store can hold fits its number of parts: four fifths of them have the same size,
 // which is enough for 100 GB in a store that takes 10,000; then it doubles again
 // and again.
 func partSize(base int64, number int, l Limits) int64 {
 	size := base
 	if l.MaxParts > 0 {
-		even, step := l.MaxParts*65/100, l.MaxParts*35/1000
+		even, step := l.MaxParts*80/100, l.MaxParts*12/1000
 		if number > l.MaxParts/10 {
 			size = max(size, defaultPartSize)
 		}

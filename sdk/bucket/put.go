@@ -37,7 +37,7 @@ func (s *Sink) Put(ctx context.Context, o sdk.Object, r io.Reader) (sdk.Receipt,
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	archived := s.archived(ctx, o)
-	size := s.options.PartSize
+	size := s.options.SinglePut
 	if o.Size >= 0 {
 		size = min(size, max(o.Size, 1))
 	}
@@ -51,7 +51,7 @@ func (s *Sink) Put(ctx context.Context, o sdk.Object, r io.Reader) (sdk.Receipt,
 		s.parts.giveBack(first, true)
 		return sdk.Receipt{}, err
 	}
-	if !last && o.Size >= 0 && o.Size < s.options.PartSize {
+	if !last && o.Size >= 0 && o.Size < s.options.SinglePut {
 		s.parts.giveBack(first, true)
 		return sdk.Receipt{}, sdk.Errorf(sdk.Corrupt, "%s has more than the %d bytes that were announced", o.Name, o.Size)
 	}

@@ -18,10 +18,13 @@ type Options struct {
 	Layout Layout
 	// Parallel is how many requests carry bytes at once, at least 1; default 4.
 	Parallel int
-	// PartSize is how many bytes a part of an upload has at first, and an object that
-	// is stored in one request at most; default 16 MiB. It grows with the number of
-	// parts.
+	// PartSize is how many bytes a part of an upload has; default 12 MiB. It grows with
+	// the number of parts.
 	PartSize int64
+	// SinglePut is how many bytes an object that is stored in one request has at most,
+	// and the first part of a larger one; default PartSize, and with the default of that
+	// 16 MiB: a WAL segment.
+	SinglePut int64
 	// Patience is how long a store that does not answer is asked again; default 3
 	// minutes, which a restart of the store or of a router takes.
 	Patience time.Duration
@@ -30,9 +33,10 @@ type Options struct {
 }
 
 const (
-	defaultParallel = 4
-	defaultPartSize = 16 << 20
-	defaultPatience = 3 * time.Minute
+	defaultParallel  = 4
+	defaultPartSize  = 12 << 20
+	defaultSinglePut = 16 << 20
+	defaultPatience  = 3 * time.Minute
 )
 
 // Sink stores objects in a bucket. It is an sdk.Sink.
@@ -60,16 +64,24 @@ func New(store Store, o Options) *Sink {
 	if o.Parallel <= 0 {
 		o.Parallel = defaultParallel
 	}
+	if o.PartSize <= 0 && o.SinglePut <= 0 {
+		o.SinglePut = defaultSinglePut
+	}
 	if o.PartSize <= 0 {
 		o.PartSize = defaultPartSize
+	}
+	if o.SinglePut <= 0 {
+		o.SinglePut = o.PartSize
 	}
 	if o.Patience <= 0 {
 		o.Patience = defaultPatience
 	}
 	limits := store.Limits()
-	o.PartSize = max(o.PartSize, limits.MinPart)
-	if limits.MaxPart > 0 {
-		o.PartSize = min(o.PartSize, limits.MaxPart)
+	for _, size := range []*int64{&o.PartSize, &o.SinglePut} {
+		*size = max(*size, limits.MinPart)
+		if limits.MaxPart > 0 {
+			*size = min(*size, limits.MaxPart)
+		}
 	}
 	limit := new(collector)
 	return &Sink{

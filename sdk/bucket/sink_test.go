@@ -234,7 +234,7 @@ func TestMoreThanWasAnnouncedIsNotStored(t *testing.T) {
 
 func TestAnyObjectFitsTheNumberOfParts(t *testing.T) {
 	s3 := Limits{MinPart: 5 << 20, MaxPart: 5 << 30, MaxParts: 10_000}
-	for _, base := range []int64{5 << 20, 16 << 20, 1 << 30} {
+	for _, base := range []int64{5 << 20, defaultPartSize, 1 << 30} {
 		var total, within int64
 		for number := 1; number <= s3.MaxParts; number++ {
 			size := partSize(base, number, s3)
@@ -242,15 +242,15 @@ func TestAnyObjectFitsTheNumberOfParts(t *testing.T) {
 				t.Fatalf("part %d of an upload with %d has %d bytes", number, base, size)
 			}
 			total += size
-			if size <= 16<<20 {
+			if size <= defaultPartSize {
 				within = total
 			}
 		}
 		if total < 5<<40 {
 			t.Errorf("with %d no more than %d bytes fit", base, total)
 		}
-		if base == 16<<20 && within < 100e9 {
-			t.Errorf("with %d parts grow beyond 16 MiB after %d bytes", base, within)
+		if base == defaultPartSize && within < 100e9 {
+			t.Errorf("parts grow after %d bytes", within)
 		}
 	}
 	if size := partSize(16<<20, 1_000_000, Limits{}); size != 16<<20 {
