@@ -54,9 +54,20 @@ func parseEntry(line string) (entry, error) {
 		}
 	}
 	if e.name != "." && !sdk.ValidName(e.name) {
-		return entry{}, sdk.Errorf(sdk.Invalid, "the server has a file with the impossible name %.200q: rename it", e.name)
+		return entry{}, impossible(e.name)
 	}
 	return e, nil
+}
+
+// String is the line that parseEntry reads.
+func (e entry) String() string {
+	mode := []byte("---------")
+	for i := range mode {
+		if e.mode&(1<<(8-i)) != 0 {
+			mode[i] = "rwx"[i%3]
+		}
+	}
+	return fmt.Sprintf("%c%s %d %s %s", e.kind, mode, e.size, e.modified.UTC().Format("2006/01/02 15:04:05"), strings.ReplaceAll(e.name, `\#`, `\#134#`))
 }
 
 var escaped = regexp.MustCompile(`\\#[0-7]{3}`)
@@ -91,22 +102,22 @@ func (c *copying) list(ctx context.Context, it item) (*listing, error) {
 	}
 	l := &listing{file: file, initial: map[string]bool{}}
 	out := bufio.NewWriter(file)
-	args := []string{"--list-only", "--recursive", "--copy-links", "--8-bit-output", "--no-human-readable"}
-	for _, rule := range it.list.FilterRules() {
-		args = append(args, "--filter="+rule)
-	}
-	err = c.rsync.run(ctx, func(line string) error {
-		e, err := parseEntry(line)
-		if err != nil || it.list.Excludes(e.name) {
-			return err
+	add := func(e entry) error {
+		if it.list.Excludes(e.name) {
+			return nil
 		}
 		if node, found := strings.CutSuffix(e.name, "_init"); found {
 			l.initial[node] = true
 		}
 		l.bytes += e.size
-		_, err = fmt.Fprintln(out, line)
+		_, err := fmt.Fprintln(out, e)
 		return err
-	}, append(args, c.rsync.from(it.source+"/"))...)
+	}
+	if c.rsync.remote == "" {
+		err = walk(ctx, it, ".", add)
+	} else {
+		err = c.ask(ctx, it, add)
+	}
 	if err == nil {
 		err = out.Flush()
 	}
@@ -114,6 +125,87 @@ func (c *copying) list(ctx context.Context, it item) (*listing, error) {
 		return nil, errors.Join(fmt.Errorf("list %s: %w", it.source, err), l.close())
 	}
 	return l, nil
+}
+
+// ask lists a directory of another host with rsync.
+func (c *copying) ask(ctx context.Context, it item, add func(entry) error) error {
+	args := []string{"--list-only", "--recursive", "--copy-links", "--8-bit-output", "--no-human-readable"}
+	for _, rule := range it.list.FilterRules() {
+		args = append(args, "--filter="+rule)
+	}
+	return c.rsync.run(ctx, func(line string) error {
+		e, err := parseEntry(line)
+		if err != nil {
+			return err
+		}
+		return add(e)
+	}, append(args, c.rsync.from(it.source+"/"))...)
+}
+
+// walk lists a directory of this machine. Symbolic links are followed, and what
+// vanishes meanwhile is none of the backup's.
+func walk(ctx context.Context, it item, name string, add func(entry) error) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	directory, err := os.Open(filepath.Join(it.source, name))
+	if errors.Is(err, fs.ErrNotExist) && name != "." {
+		return nil
+	}
+	if err != nil {
+		return explained(err)
+	}
+	names, err := directory.Readdirnames(-1)
+	if err = errors.Join(err, directory.Close()); err != nil {
+		return explained(err)
+	}
+	for _, base := range names {
+		below := path.Join(name, base)
+		if it.list.Excludes(below) {
+			continue
+		}
+		info, err := os.Stat(filepath.Join(it.source, below))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return explained(err)
+		}
+		e := entry{name: below, modified: info.ModTime(), mode: info.Mode().Perm(), kind: 's'}
+		switch {
+		case !sdk.ValidName(below):
+			return impossible(below)
+		case info.IsDir():
+			e.kind = 'd'
+		case info.Mode().IsRegular():
+			e.kind, e.size = '-', info.Size()
+		}
+		if err := add(e); err != nil {
+			return err
+		}
+		if e.kind == 'd' {
+			if err := walk(ctx, it, below, add); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// explained gives what the file system refuses its kind.
+func explained(err error) error {
+	kind, advice := sdk.Unavailable, "see the kernel's log"
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		kind, advice = sdk.Denied, "barman must run as a user who may read all files of the server"
+	case errors.Is(err, fs.ErrNotExist):
+		kind, advice = sdk.NotFound, "without ssh_command PostgreSQL must run on this machine"
+	}
+	return sdk.Errorf(kind, "%w: %s", err, advice)
+}
+
+func impossible(name string) error {
+	return sdk.Errorf(sdk.Invalid, "the server has a file with the impossible name %.200q: rename it", name)
 }
 
 // each calls do for every entry that is to be copied.

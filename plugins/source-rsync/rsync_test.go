@@ -107,6 +107,9 @@ func TestLinesOfAListingAreRead(t *testing.T) {
 	if err != nil || e != want {
 		t.Errorf("%+v, %v", e, err)
 	}
+	if again, err := parseEntry(want.String()); err != nil || again != want {
+		t.Errorf("%q is read as %+v, %v", want, again, err)
+	}
 	for _, line := range []string{
 		"", "drwx------", "-rw------- x 2026/01/02 03:04:05 a", "-rw------- 99999999999999999999 2026/01/02 03:04:05 a", "-rw------- 1 2026/13/02 03:04:05 a",
 		"-rw------- 1 2026/01/02 03:04:05 ../a", "-rw------- 1 2026/01/02 03:04:05 /a",
@@ -121,8 +124,12 @@ func FuzzParseEntry(f *testing.F) {
 	f.Add(`-rw-r-----          8,192 2026/01/02 03:04:05 base/5/two words\#134#`)
 	f.Add("drwx------          4,096 2026/01/02 03:04:05 .")
 	f.Fuzz(func(t *testing.T, line string) {
-		if e, err := parseEntry(line); err == nil && (e.size < 0 || e.name != "." && !sdk.ValidName(e.name)) {
-			t.Errorf("%q is %+v", line, e)
+		e, err := parseEntry(line)
+		if err != nil {
+			return
+		}
+		if again, err := parseEntry(e.String()); err != nil || again != e || e.size < 0 || e.name != "." && !sdk.ValidName(e.name) {
+			t.Errorf("%q is %+v, and then %+v, %v", line, e, again, err)
 		}
 	})
 }

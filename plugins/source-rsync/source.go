@@ -168,6 +168,12 @@ func (c *copying) refer(reference string) {
 // reachable makes sure that rsync gets to the data directory.
 func (c *copying) reachable(ctx context.Context) error {
 	from := filepath.Join(c.server.DataDirectory, "PG_VERSION")
+	if c.rsync.remote == "" {
+		if _, err := os.ReadFile(from); err != nil {
+			return explained(err)
+		}
+		return nil
+	}
 	found := false
 	err := c.rsync.run(ctx, func(string) error { found = true; return nil }, "--list-only", "--copy-links", c.rsync.from(from))
 	if err == nil && !found {
