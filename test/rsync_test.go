@@ -315,10 +315,10 @@ func TestSSHThatDoesNotGetThereIsNamedWithWhatToDo(t *testing.T) {
 		says     string
 	}{
 		"refused":            {[]string{fmt.Sprintf("ssh_command = %q", plain+" -p 1 "+host.User+"@pg")}, "Connection refused"},
-		"another host's key": {[]string{fmt.Sprintf("ssh_command = %q", plain+" -o HostKeyAlias=barman-other "+host.User+"@pg")}, "is not the one that ssh knows"},
-		"not let in":         {[]string{fmt.Sprintf("ssh_command = %q", plain+" -o PubkeyAuthentication=no "+host.User+"@pg")}, "authorized_keys"},
+		"another host's key": {[]string{fmt.Sprintf("ssh_command = %q", plain+" -o UserKnownHostsFile="+filepath.Join(without.Client, "known_hosts")+" "+host.User+"@pg")}, "Host key verification failed"},
+		"not let in":         {[]string{fmt.Sprintf("ssh_command = %q", plain+" -o PubkeyAuthentication=no "+host.User+"@pg")}, "Permission denied (publickey)"},
 		"rsync is missing":   {[]string{overSSH(without)}, "rsync is missing on PostgreSQL's host"},
-		"no such command":    {[]string{`ssh_command = "/nonexistent/ssh pg"`}, "ssh_command"},
+		"no such command":    {[]string{`ssh_command = "/nonexistent/ssh pg"`}, "not found"},
 		"no rsync here":      {[]string{fmt.Sprintf("path_prefix = %q", missing)}, "rsync"},
 		"another cluster's":  {[]string{overSSH(host), fmt.Sprintf("conninfo = %q", other.ConninfoAs("barman")+" dbname=postgres")}, "system identifier"},
 	} {
