@@ -270,7 +270,7 @@ func (r *run) recover(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer held.Close() // it was only read from: closing cannot lose anything
+		defer func() { _ = held.Close() }() // nothing was written to it
 	}
 	if r.reuse, err = prepareAll(all, e); err != nil {
 		for _, path := range created {

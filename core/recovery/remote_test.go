@@ -25,7 +25,7 @@ func TestNoPathIsMoreThanAWordOnTheOtherHost(t *testing.T) {
 	s.backup.Tablespaces = side
 	s.putPlain("", asIs)
 	s.save()
-	for _, name := range []string{"with space", "it's", `double"quote`, "a;touch injected", "$(touch injected)", "`touch injected`", "-x", "*", `back\slash`, "ünï&x"} {
+	for _, name := range []string{"it's \"so\"; touch injected; $(touch injected) `touch injected`", `-x * \ ünï & >injected`} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
 			t.Chdir(root)

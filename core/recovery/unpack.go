@@ -56,7 +56,7 @@ func (u Unpacking) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer held.Close() // it was only read from: closing cannot lose anything
+		defer func() { _ = held.Close() }() // nothing was written to it
 	}
 	e := errand{what: u.What}
 	if err := u.prepare(all, e); err != nil {
