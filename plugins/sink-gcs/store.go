@@ -86,7 +86,7 @@ func etag(generation int64) string { return strconv.FormatInt(generation, 10) }
 
 // Get opens an object, or a range of it, of the generation that was read before.
 func (s *store) Get(ctx context.Context, key, wanted string, offset, length int64) (bucket.Attributes, io.ReadCloser, error) {
-	object := s.bucket.Object(key).ReadCompressed(true)
+	object := s.bucket.Object(key)
 	if wanted != "" {
 		generation, err := strconv.ParseInt(wanted, 10, 64)
 		if err != nil {

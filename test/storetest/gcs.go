@@ -18,7 +18,8 @@ var fakeGCS = program{
 	name: "fake-gcs-server", file: "fake-gcs-server", ready: "/storage/v1/b",
 	command: func(file, data string, port int) (args, env []string) {
 		return []string{
-			file, "-backend", "filesystem", "-filesystem-root", data, "-scheme", "http", "-host", "127.0.0.1", "-port", strconv.Itoa(port),
+			// Its files on disk would have names longer than file systems allow.
+			file, "-backend", "memory", "-scheme", "http", "-host", "127.0.0.1", "-port", strconv.Itoa(port),
 			"-log-level", "warn",
 		}, nil
 	},
