@@ -25,7 +25,7 @@ type Config struct {
 	HistoryTags     map[string]string `hcl:"history_tags,optional" doc:"Blob index tags of timeline history files, instead of those of all objects."`
 
 	PartSize      schema.ByteSize `hcl:"part_size,optional" default:"12MiB" doc:"How many bytes a block has. Blocks of very large objects grow, so that 50000 are enough."`
-	SinglePutSize schema.ByteSize `hcl:"single_put_size,optional" doc:"How many bytes an object has at most to be stored in one request (default: part_size, and without that 16MiB)."`
+	SinglePutSize schema.ByteSize `hcl:"single_put_size,optional" doc:"How many bytes an object that is stored in one request has at most (default: part_size, and without that 16MiB)."`
 	ParallelParts int             `hcl:"parallel_parts,optional" default:"4" doc:"How many requests send or fetch bytes at once. Each needs memory for one block."`
 
 	BandwidthLimit schema.ByteSize `hcl:"bandwidth_limit,optional" doc:"The most bytes that are sent in a second; unlimited when left out."`
@@ -81,6 +81,9 @@ func (c *Config) Validate() schema.Diagnostics {
 	}
 	if c.PartSize < 0 || c.PartSize > maxBlock {
 		report("part_size", "Invalid size", "A block has at most %s.", schema.ByteSize(maxBlock))
+	}
+	if c.SinglePutSize < 0 || c.SinglePutSize > maxPut {
+		report("single_put_size", "Invalid size", "One request stores at most %s.", schema.ByteSize(maxPut))
 	}
 	if c.ParallelParts < 0 {
 		report("parallel_parts", "Invalid number", "At least one request is sent at a time.")

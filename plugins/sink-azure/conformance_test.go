@@ -13,5 +13,5 @@ func TestConformance(t *testing.T) {
 	plugin := sdktest.Binary(t, ".")
 	plugin.Environment = b.Env
 	sdktest.Sink(t, plugin, sdktest.Config{"url": b.URL + "/a/path"},
-		sdktest.Server(sdk.Server{Name: "main"}), sdktest.SmallObjects(1000), sdktest.LargestObject(160<<20), sdktest.MemoryLimit(128<<20))
+		sdktest.Server(sdk.Server{Name: "main"}), sdktest.SmallObjects(300), sdktest.LargestObject(96<<20), sdktest.MemoryLimit(128<<20))
 }

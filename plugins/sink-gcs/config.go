@@ -21,7 +21,8 @@ type Config struct {
 	Tags         map[string]string `hcl:"tags,optional" doc:"Custom metadata of all objects."`
 	HistoryTags  map[string]string `hcl:"history_tags,optional" doc:"Custom metadata of timeline history files, instead of those of all objects."`
 
-	PartSize      schema.ByteSize `hcl:"part_size,optional" doc:"How many bytes one request of an upload has, and an object that is stored in one request at most (default: 12MiB, and 16MiB for an object in one request); a multiple of 256KiB, rounded down."`
+	PartSize      schema.ByteSize `hcl:"part_size,optional" default:"12MiB" doc:"How many bytes one request of an upload has: a multiple of 256KiB, else it is rounded down."`
+	SinglePutSize schema.ByteSize `hcl:"single_put_size,optional" doc:"How many bytes an object that is stored in one request has at most (default: part_size, and without that 16MiB)."`
 	ParallelParts int             `hcl:"parallel_parts,optional" default:"4" doc:"How many requests fetch bytes at once, and how many parts wait in memory. The parts of one object are sent one after the other; objects are sent side by side."`
 
 	BandwidthLimit schema.ByteSize `hcl:"bandwidth_limit,optional" doc:"The most bytes that are sent in a second, and received; unlimited when left out."`
@@ -44,8 +45,10 @@ func (c *Config) Validate() schema.Diagnostics {
 			report("endpoint", "Not a URL", "%s.", err)
 		}
 	}
-	if c.PartSize != 0 && c.PartSize < chunkUnit {
-		report("part_size", "Too small", "A part has at least %s.", schema.ByteSize(chunkUnit))
+	for path, size := range map[string]schema.ByteSize{"part_size": c.PartSize, "single_put_size": c.SinglePutSize} {
+		if size != 0 && size < chunkUnit {
+			report(path, "Too small", "It is at least %s.", schema.ByteSize(chunkUnit))
+		}
 	}
 	if c.ParallelParts < 0 {
 		report("parallel_parts", "Invalid number", "At least one request is sent at a time.")
@@ -57,6 +60,9 @@ func (c *Config) Validate() schema.Diagnostics {
 func (c *Config) options(place address, server string) bucket.Options {
 	return bucket.Options{
 		URL: place.url(), Layout: bucket.NewLayout(place.path, server),
-		PartSize: int64(c.PartSize) / chunkUnit * chunkUnit, Parallel: c.ParallelParts, Patience: c.Patience, CreateBucket: c.CreateBucket,
+		PartSize: whole(c.PartSize), SinglePut: whole(c.SinglePutSize), Parallel: c.ParallelParts, Patience: c.Patience, CreateBucket: c.CreateBucket,
 	}
 }
+
+// whole is a size that an upload can go on behind.
+func whole(size schema.ByteSize) int64 { return int64(size) / chunkUnit * chunkUnit }
