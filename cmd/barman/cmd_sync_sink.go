@@ -92,10 +92,13 @@ func (y syncedSinks) text(w io.Writer, st style) {
 		if sink.WAL.Files > 0 {
 			fmt.Fprintf(w, "\tWAL: %d files %scopied (%s)\n", sink.WAL.Files, would, catalogue.PrettySize(sink.WAL.Bytes))
 		}
+		if sink.WAL.Removed > 0 {
+			fmt.Fprintf(w, "\tWAL: %d files that no backup needs %sremoved\n", sink.WAL.Removed, would)
+		}
 		for _, problem := range sink.Problems {
 			fmt.Fprintf(w, "\t%s: %s\n", st.bad("FAILED"), problem)
 		}
-		if len(sink.Backups)+len(sink.Problems)+sink.WAL.Files == 0 {
+		if len(sink.Backups)+len(sink.Problems)+sink.WAL.Files+sink.WAL.Removed == 0 {
 			fmt.Fprintln(w, "\tnothing is missing")
 		}
 	}

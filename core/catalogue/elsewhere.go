@@ -27,7 +27,7 @@ type indexed struct {
 func (r *indexed) has(s *Server, name wal.Name) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := r.refresh(s); err != nil {
+	if err := r.refresh(s); err != nil || r.file == nil {
 		return false, err
 	}
 	_, found := r.names[maphash.String(r.seed, name.String())]

@@ -180,6 +180,9 @@ func (l *listing) elsewhere() error {
 		if err != nil {
 			return err
 		}
+		if catalogue.Describes(object.Name) {
+			continue // the catalogue's own was listed
+		}
 		if object.Kind == sdk.KindDirectory && !l.request.EmptyDirectories {
 			continue
 		}

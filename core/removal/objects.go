@@ -89,11 +89,11 @@ func (r *run) deleteWAL(ctx context.Context, release catalogue.Release, deleted 
 	if release.Reason != "" {
 		return nil
 	}
-	for i, stage := range r.server.WALLine().Sinks {
-		err := r.deleteWALFrom(ctx, stage, release, i == 0, deleted)
-		if err != nil && stage.Optional && ctx.Err() == nil {
-			r.server.Logger.Warn("an optional sink keeps WAL that was deleted", "sink", stage.Name, "error", err)
-			continue
+	for i, sink := range r.server.WALSinks() {
+		err := r.deleteWALFrom(ctx, sink.Stage, release, i == 0, deleted)
+		if err != nil && sink.Optional && ctx.Err() == nil {
+			r.server.Logger.Warn("an optional sink keeps WAL that was deleted, until barman cron or sync-sink finds it back", "sink", sink.Label, "error", err)
+			err = r.server.Catalogue.NoteLag(catalogue.Lag{Sink: sink.Label, Lacks: catalogue.LacksWAL, Since: time.Now().UTC(), Reason: err.Error()})
 		}
 		if err != nil {
 			return err

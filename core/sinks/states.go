@@ -97,7 +97,7 @@ func Behind(s *server.Server, now time.Time) (string, error) {
 	for _, label := range Labels(s) {
 		var lacks []string
 		if n := backups[label]; n > 0 {
-			lacks = append(lacks, fmt.Sprintf("%d backups", n))
+			lacks = append(lacks, plural(n, "backup"))
 		}
 		if wal[label] {
 			lacks = append(lacks, "WAL")
@@ -107,6 +107,13 @@ func Behind(s *server.Server, now time.Time) (string, error) {
 		}
 	}
 	return strings.Join(texts, "; "), nil
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func underWay(s *server.Server, id catalogue.BackupID) bool {

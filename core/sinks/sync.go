@@ -54,10 +54,12 @@ type SyncedBackup struct {
 	Bytes   int64  `json:"bytes,omitempty"`
 }
 
-// SyncedWAL are the WAL files that were copied.
+// SyncedWAL are the WAL files that were copied, and those that were removed because
+// no backup needs them any more and they were deleted elsewhere.
 type SyncedWAL struct {
-	Files int   `json:"files"`
-	Bytes int64 `json:"bytes"`
+	Files   int   `json:"files"`
+	Bytes   int64 `json:"bytes"`
+	Removed int   `json:"removed"`
 }
 
 // Sync brings sinks up to date that lack backups or WAL, from sinks that have
@@ -113,6 +115,8 @@ type syncing struct {
 	now     *Synced
 	errs    []error
 	copied  pipeline.Progress // of what has ended
+	// unneeded is the WAL that serves no backup.
+	unneeded catalogue.Release
 }
 
 func find(sinks []server.Sink, label string) (server.Sink, bool) {

@@ -25,6 +25,9 @@ func (y *syncing) wal(ctx context.Context, to server.Sink) error {
 	if err != nil || noted == nil && y.options.Noted {
 		return err
 	}
+	if y.unneeded, err = unneededWAL(y.server); err != nil {
+		return err
+	}
 	for _, from := range y.sources(y.server.WALSinks(), to) {
 		if err := y.copyWAL(ctx, from, to); err != nil {
 			if !from.Optional {
@@ -59,6 +62,27 @@ func (y *syncing) settleWAL(ctx context.Context, to server.Sink) (err error) {
 	return y.server.Catalogue.ClearLag(to.Label, "") // the only one that has to have everything
 }
 
+// unneededWAL is the WAL that serves no backup any more: it is not copied, and goes
+// from a sink that has kept it while it was deleted elsewhere. There is none while
+// what a backup needs is not known.
+func unneededWAL(s *server.Server) (catalogue.Release, error) {
+	var all []catalogue.Remaining
+	for entry, err := range s.Catalogue.Entries() {
+		if err != nil {
+			return catalogue.Release{}, err
+		}
+		if entry.Err != nil {
+			return catalogue.Release{}, nil
+		}
+		keep, err := s.Catalogue.Annotation(entry.ID, catalogue.AnnotationKeep)
+		if err != nil {
+			return catalogue.Release{}, err
+		}
+		all = append(all, catalogue.Remaining{Backup: entry.Backup, Keep: keep})
+	}
+	return catalogue.UnneededWAL(all), nil
+}
+
 const (
 	// namedAtOnce bounds how many names of WAL files are held in memory.
 	namedAtOnce = 100_000
@@ -72,13 +96,22 @@ const (
 // copyWAL copies the files that one sink has and another has not.
 func (y *syncing) copyWAL(ctx context.Context, from, to server.Sink) error {
 	for failed := 0; ; {
-		missing, err := y.missingWAL(ctx, from, to)
+		missing, stale, err := y.compareWAL(ctx, from, to)
 		if err != nil {
 			return err
 		}
+		if from.Optional || to.Home {
+			stale = nil // what is missing there was not deleted for sure; and from the catalogue's archive others delete
+		}
 		if y.options.DryRun {
 			y.countWAL(missing)
+			y.now.WAL.Removed += len(stale)
 			return nil
+		}
+		if len(stale) > 0 {
+			if err := y.removeWAL(ctx, to, stale); err != nil {
+				return err
+			}
 		}
 		err = y.send(ctx, from, to, missing)
 		switch {
@@ -116,17 +149,31 @@ func (y *syncing) countWAL(files []sdk.Object) {
 	}
 }
 
-// missingWAL lists the first files that one sink has and another has not. What
-// both have with different sizes is compared.
-func (y *syncing) missingWAL(ctx context.Context, from, to server.Sink) (missing []sdk.Object, err error) {
+func (y *syncing) removeWAL(ctx context.Context, at server.Sink, names []string) error {
+	sink, err := y.server.Engine.OpenSink(ctx, y.server.ForStages(), at.Stage)
+	if err != nil {
+		return err
+	}
+	defer sink.Close()
+	if err := sink.Delete(ctx, names); err != nil {
+		return err
+	}
+	y.now.WAL.Removed += len(names)
+	return nil
+}
+
+// compareWAL lists the first files that one sink has and another has not, and those
+// that only the other has and nobody needs. What both have with different sizes is
+// compared.
+func (y *syncing) compareWAL(ctx context.Context, from, to server.Sink) (missing []sdk.Object, stale []string, err error) {
 	source, err := y.server.Engine.OpenSink(ctx, y.server.ForStages(), from.Stage)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer source.Close()
 	target, err := y.server.Engine.OpenSink(ctx, y.server.ForStages(), to.Stage)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer target.Close()
 	next, stop := iter.Pull2(walObjects(ctx, target))
@@ -134,12 +181,16 @@ func (y *syncing) missingWAL(ctx context.Context, from, to server.Sink) (missing
 	has, err, more := next()
 	for wanted, failed := range walObjects(ctx, source) {
 		for more && err == nil && has.Name < wanted.Name {
+			if y.isUnneeded(has.Name) && len(stale) < namedAtOnce {
+				stale = append(stale, has.Name)
+			}
 			has, err, more = next()
 		}
 		if err = errors.Join(failed, err); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		switch {
+		case y.isUnneeded(wanted.Name):
 		case !more || has.Name > wanted.Name:
 			missing = append(missing, wanted)
 		case has.Size != wanted.Size:
@@ -151,7 +202,12 @@ func (y *syncing) missingWAL(ctx context.Context, from, to server.Sink) (missing
 			break
 		}
 	}
-	return missing, err
+	return missing, stale, err
+}
+
+func (y *syncing) isUnneeded(object string) bool {
+	name, err := wal.ParseName(path.Base(object))
+	return err == nil && y.unneeded.Includes(name)
 }
 
 // walObjects yields what a sink has of the archive, in ascending order.
