@@ -28,6 +28,7 @@ import (
 	"github.com/barman-go/barman/sdk/sdktest/testdata/broken/sink-lists-directories"
 	"github.com/barman-go/barman/sdk/sdktest/testdata/broken/sink-never-replaces"
 	"github.com/barman-go/barman/sdk/sdktest/testdata/broken/sink-overwrites"
+	"github.com/barman-go/barman/sdk/sdktest/testdata/broken/sink-seals-blindly"
 	"github.com/barman-go/barman/sdk/sdktest/testdata/broken/sink-swallows-errors"
 	"github.com/barman-go/barman/sdk/sdktest/testdata/broken/sink-unkind"
 	"github.com/barman-go/barman/sdk/sdktest/testdata/broken/sink-unsorted"
@@ -67,6 +68,7 @@ var plugins = map[string]func(){
 	"sink-lists-directories":         sinklistsdirectories.Serve,
 	"sink-never-replaces":            sinkneverreplaces.Serve,
 	"sink-overwrites":                sinkoverwrites.Serve,
+	"sink-seals-blindly":             sinksealsblindly.Serve,
 	"sink-swallows-errors":           sinkswallowserrors.Serve,
 	"sink-unkind":                    sinkunkind.Serve,
 	"sink-unsorted":                  sinkunsorted.Serve,
