@@ -40,7 +40,7 @@ type Config struct {
 	SinglePutSize schema.ByteSize `hcl:"single_put_size,optional" doc:"How many bytes an object that is stored in one request has at most (default: part_size, and without that 16MiB)."`
 	ParallelParts int             `hcl:"parallel_parts,optional" default:"4" doc:"How many requests send or fetch bytes at once. Each needs memory for one part."`
 
-	BandwidthLimit schema.ByteSize `hcl:"bandwidth_limit,optional" doc:"The most bytes that are sent in a second; unlimited when left out."`
+	BandwidthLimit schema.ByteSize `hcl:"bandwidth_limit,optional" doc:"The most bytes that are sent in a second, and received; unlimited when left out."`
 	ReadTimeout    time.Duration   `hcl:"read_timeout,optional" default:"1m" doc:"How long the store may be silent in the middle of a request before it is tried again."`
 	Patience       time.Duration   `hcl:"patience,optional" default:"3m" doc:"How long a store that is away, or refuses for the moment, is asked again."`
 	CreateBucket   bool            `hcl:"create_bucket,optional" doc:"Create the bucket if it is missing."`

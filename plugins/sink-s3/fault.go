@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -42,7 +43,20 @@ func (s *store) fault(err error, failedCondition sdk.ErrorKind) error {
 	if status >= 300 {
 		return sdk.Errorf(bucket.KindOfStatus(status), "the store answers with status %d: %s", status, http.StatusText(status))
 	}
+	if !reached(err) {
+		return sdk.Errorf(sdk.Invalid, "the request cannot be made: %w", err)
+	}
 	return bucket.Network(err)
+}
+
+// reached tells whether an error is one of a request on its way, or of its answer. All
+// others are those of the library, to which the settings make no sense.
+func reached(err error) bool {
+	var sending *smithyhttp.RequestSendError
+	var answer *smithyhttp.ResponseError
+	var reading *smithy.DeserializationError
+	return errors.As(err, &sending) || errors.As(err, &answer) || errors.As(err, &reading) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // refusal is the error for an answer with a code. It does not quote the whole
@@ -61,6 +75,8 @@ func (s *store) refusal(refused smithy.APIError, status int, failedCondition sdk
 			return sdk.Errorf(sdk.Corrupt, "it was replaced while it was read")
 		}
 		return sdk.Errorf(failedCondition, "it exists already")
+	case "InvalidRange":
+		return sdk.Errorf(sdk.Corrupt, "it is shorter than it was")
 	case "ConditionalRequestConflict", "OperationAborted":
 		return sdk.Errorf(sdk.Unavailable, "somebody else is writing it at this moment")
 	case "InvalidAccessKeyId":

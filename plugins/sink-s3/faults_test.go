@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -282,4 +283,37 @@ func TestAStoreThatKnowsNoConditionsOrChecksumsIsServedWithout(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestSettingsThatMakeNoSenseAreNotTriedForLong(t *testing.T) {
+	c := Config{URL: "s3://bucket", Endpoint: "http://127.0.0.1:1/%zz", AccessKeyID: "a", SecretAccessKey: "b"}
+	s, err := open(t.Context(), sdk.Server{Name: "main"}, &c)
+	if err == nil {
+		_, err = list(t.Context(), s, "")
+	}
+	wantKind(t, "list", err, sdk.Invalid)
+}
+
+func TestTheRegionIsTakenFromTheStoreUnlessItIsSet(t *testing.T) {
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"} {
+		t.Setenv(name, "")
+	}
+	t.Setenv("AWS_CONFIG_FILE", "/dev/null")
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.Header.Get("Authorization"), "/eu-west-3/s3/") {
+			_, _ = io.WriteString(w, "<ListBucketResult></ListBucketResult>")
+			return
+		}
+		w.Header().Set("X-Amz-Bucket-Region", "eu-west-3")
+		w.WriteHeader(http.StatusMovedPermanently)
+		_, _ = io.WriteString(w, "<Error><Code>PermanentRedirect</Code></Error>")
+	}))
+	defer store.Close()
+	c := Config{URL: "s3://bucket", Endpoint: store.URL, AccessKeyID: "a", SecretAccessKey: "b"}
+	if names, err := list(t.Context(), start(t, c), ""); err != nil || len(names) > 0 {
+		t.Errorf("%q, %v", names, err)
+	}
+	c.Region = "us-west-2"
+	_, err := list(t.Context(), start(t, c), "")
+	wantKind(t, "another region", err, sdk.Invalid, "eu-west-3")
 }

@@ -181,6 +181,10 @@ func (s *store) Get(ctx context.Context, key, etag string, offset, length int64)
 		return bucket.Attributes{}, nil, s.fault(err, sdk.Corrupt)
 	}
 	a := bucket.Attributes{Key: key, Size: aws.ToInt64(out.ContentLength), Modified: aws.ToTime(out.LastModified), ETag: aws.ToString(out.ETag)}
+	if out.ContentLength == nil {
+		_ = out.Body.Close() // nobody knows where it would end
+		return a, nil, sdk.Errorf(sdk.Unavailable, "the store does not say how large the object is")
+	}
 	if whole {
 		a.CRC32C, a.HasCRC32C = parseChecksum(out.ChecksumCRC32C, out.ChecksumType)
 		return a, out.Body, nil
