@@ -16,6 +16,7 @@ import (
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/core/postgres"
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/datadir"
 	"github.com/barman-go/barman/sdk/replication"
 	"github.com/barman-go/barman/sdk/wal"
@@ -97,10 +98,22 @@ func (s *Store) Backup(ctx context.Context, request BackupRequest) (*catalogue.B
 		return nil, err
 	}
 	r := &backupRun{store: s, request: request, facts: facts, logger: request.Logger, line: pipeline.Line{
-		Server: s.server, Source: source, Transforms: request.Compression.transforms(), Sinks: []pipeline.Stage{s.sink}, Lanes: max(1, request.Jobs),
+		Server: s.server, Source: source, Transforms: request.Compression.archives(), Sinks: []pipeline.Stage{s.sink}, Lanes: max(1, request.Jobs),
 	}}
 	r.line.Server.Conninfo, r.line.Server.StreamingConninfo = request.Conninfo, replication.ForStreaming(request.Conninfo)
 	return r.take(ctx)
+}
+
+// archives are the stages that compress archives: Barman in Python reads no further
+// than to the end of the first stream in each.
+func (c Compression) archives() []pipeline.Stage {
+	stages := c.transforms()
+	for i := range stages {
+		if c.Codec == codec.Gzip || c.Codec == codec.Bzip2 {
+			stages[i].Settings = pipeline.Values{"codec": c.Codec, "level": string(c.Level), "single_stream": true}
+		}
+	}
+	return stages
 }
 
 // source chooses how the server is read.

@@ -76,7 +76,7 @@ func (s *Store) uploaded(ctx context.Context, id catalogue.BackupID, info []byte
 func (s *Store) upload(ctx context.Context, u Upload, info []byte) error {
 	line := pipeline.Line{
 		Server: s.server, Source: pipeline.Stage{Kind: "source", Name: "pgdata", Settings: pipeline.Values{"copy": u.Directory}},
-		Transforms: u.Compression.transforms(), Sinks: []pipeline.Stage{s.sink}, Lanes: max(1, u.Jobs),
+		Transforms: u.Compression.archives(), Sinks: []pipeline.Stage{s.sink}, Lanes: max(1, u.Jobs),
 	}
 	copying, err := s.engine.OpenBackup(ctx, line)
 	if err != nil {

@@ -17,6 +17,7 @@ type Config struct {
 	Filter              string `hcl:"filter,optional" doc:"For codec custom: the command line, run by /bin/sh, that compresses its standard input to its standard output."`
 	DecompressionFilter string `hcl:"decompression_filter,optional" doc:"The command line that undoes what filter did. It stays in use for what begins with magic when codec is no longer custom."`
 	Magic               string `hcl:"magic,optional" doc:"How everything begins that filter makes, in hexadecimal digits: 0x4c5a4950. Without it, codec custom takes all that it does not recognise for the work of filter."`
+	SingleStream        bool   `hcl:"single_stream,optional" doc:"For gzip and bzip2: make one stream of an object, for readers that know no more than one, as Barman in Python reading from a bucket. bzip2 has one core for an object then, and reading has for either."`
 	Workers             *int   `hcl:"workers,optional" doc:"Processor cores used at most, for all objects together (default: all). Filters are not counted."`
 }
 

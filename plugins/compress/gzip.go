@@ -45,10 +45,35 @@ func (g gzipEncoder) encode(w *worker, out, in []byte, at place) ([]byte, error)
 	return out, nil
 }
 
+// gzipWhole makes one member of an object, as readers want it that know no more
+// than one: each chunk becomes deflated blocks that end on a byte (RFC 1951,
+// section 3.2.4), and refer to nothing before them.
+type gzipWhole struct{ level int }
+
+func (g gzipWhole) encode(w *worker, out, in []byte, at place) ([]byte, error) {
+	if at.first {
+		out = append(out, 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255)
+	}
+	out, err := w.deflate.appendBlocks(out, in, g.level, at.last)
+	if err != nil {
+		return nil, fmt.Errorf("gzip: %w", err)
+	}
+	if at.last {
+		out = binary.LittleEndian.AppendUint32(out, at.sum)
+		out = binary.LittleEndian.AppendUint32(out, at.size)
+	}
+	return out, nil
+}
+
 // deflater is a worker's flate.Writer, of the level of its only user.
 type deflater struct{ w *flate.Writer }
 
 func (d *deflater) append(out, in []byte, level int) ([]byte, error) {
+	return d.appendBlocks(out, in, level, true)
+}
+
+// appendBlocks leaves the stream open for further blocks unless these are the last.
+func (d *deflater) appendBlocks(out, in []byte, level int, last bool) ([]byte, error) {
 	b := bytes.NewBuffer(out)
 	if d.w == nil {
 		w, err := flate.NewWriter(b, level)
@@ -62,7 +87,11 @@ func (d *deflater) append(out, in []byte, level int) ([]byte, error) {
 	if _, err := d.w.Write(in); err != nil {
 		return nil, err
 	}
-	if err := d.w.Close(); err != nil {
+	end := d.w.Flush
+	if last {
+		end = d.w.Close
+	}
+	if err := end(); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil

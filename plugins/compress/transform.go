@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"sync"
 
@@ -12,8 +13,12 @@ import (
 	"github.com/barman-go/barman/sdk/codec"
 )
 
-// place tells where in its object a chunk is.
-type place struct{ first, last bool }
+// place tells where in its object a chunk is, and for encoders of one stream what
+// the object is up to there.
+type place struct {
+	first, last bool
+	sum, size   uint32 // CRC-32 and length of all bytes so far, as gzip has them
+}
 
 // encoder compresses the chunks of objects in one format. Its methods may be
 // called from several goroutines at once.
@@ -48,6 +53,10 @@ type Compressor struct {
 	compression, decompression filter
 	// magic is how what compression makes begins, if that is known.
 	magic []byte
+	// single is set when an object becomes one stream; level is for codecs that one
+	// core at a time makes such a stream with.
+	single bool
+	level  codec.Level
 	// unmarked is set when compression makes what is not recognised.
 	unmarked bool
 }
@@ -67,7 +76,11 @@ func New(config *Config) (*Compressor, error) {
 		return nil, err
 	}
 	c.unmarked = c.codec == codec.Custom && c.magic == nil
+	c.single, c.level = config.SingleStream, config.level()
 	c.encoder, err = newEncoder(c.codec, config.level(), config.workers())
+	if gzip, ok := c.encoder.(gzipEncoder); ok && c.single {
+		c.encoder = gzipWhole(gzip)
+	}
 	return c, err
 }
 
@@ -109,13 +122,27 @@ func (c *Compressor) encode(ctx context.Context, o sdk.Object, dst io.Writer, sr
 	if c.codec == codec.Custom {
 		return c.encodeCustom(ctx, dst, src)
 	}
+	if c.single && c.codec == codec.Bzip2 {
+		return encodeStream(c.codec, c.level, dst, src)
+	}
 	l := c.shop.line(ctx, dst)
 	return l.close(c.encodeChunks(l, o, src))
+}
+
+// encodeStream compresses an object on one core.
+func encodeStream(name string, level codec.Level, dst io.Writer, src io.Reader) error {
+	w, err := codec.NewWriter(name, level, dst)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, src)
+	return errors.Join(err, w.Close())
 }
 
 func (c *Compressor) encodeChunks(l *line, o sdk.Object, src *codec.Input) error {
 	var carry []byte
 	encode := c.encodeSlot
+	var sum, size uint32
 	for first := true; ; first = false {
 		s, err := l.slot()
 		if err != nil {
@@ -129,7 +156,10 @@ func (c *Compressor) encodeChunks(l *line, o sdk.Object, src *codec.Input) error
 		if first && c.codec == codecNone && !c.mistakable(o.Name, s.in) {
 			encode = copySlot
 		}
-		at := place{first: first, last: carry == nil}
+		if c.single {
+			sum, size = crc32.Update(sum, crc32.IEEETable, s.in), size+uint32(len(s.in))
+		}
+		at := place{first: first, last: carry == nil, sum: sum, size: size}
 		work := func(w *worker, s *slot) error { return encode(w, s, at) }
 		if first && at.last {
 			return l.finish(s, work)
