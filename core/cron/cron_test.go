@@ -332,6 +332,17 @@ func TestOnlyTheEndOfALongComplaintIsTold(t *testing.T) {
 	}
 }
 
+func TestAPassiveServerIsCopiedAndNothingElse(t *testing.T) {
+	_, servers := configured(t, map[string]string{"a": "primary_ssh_command = \"ssh first\"\n" + streams})
+	var r recorder
+	if _, err := Run(t.Context(), servers, "", r.spawn); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"sync-wals a", "sync-backup a"}, r.commands); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestAnInactiveServersReceiverIsLeftAloneAndTold(t *testing.T) {
 	_, servers := configured(t, map[string]string{"c": inactive})
 	lock, err := servers[0].Catalogue.Lock(catalogue.LockReceiveWAL)

@@ -37,6 +37,9 @@ type Owner struct{ User, Group uint32 }
 type Host interface {
 	// Remote names the host as the user does; empty for this one.
 	Remote() string
+	// Renew makes sure that the host can be worked with, and takes its locks anew, after
+	// something has failed: a connection may have been lost.
+	Renew(ctx context.Context) error
 	// Resolve is a path without symbolic links, as far as it exists.
 	Resolve(path string) (string, error)
 	// Lstat does not follow links.

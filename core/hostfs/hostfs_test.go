@@ -194,6 +194,36 @@ func TestOnlyOneRecoversIntoADirectory(t *testing.T) {
 	}
 }
 
+func TestALostConnectionIsRenewedWithItsLocks(t *testing.T) {
+	dir := t.TempDir()
+	r := connect(t)
+	if _, err := r.Lock(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Renew(t.Context()); err != nil {
+		t.Errorf("a connection that lives: %v", err)
+	}
+	_, err := r.session.Call(`kill -9 $PPID $$`)
+	if sdk.KindOf(err) != sdk.Unavailable {
+		t.Fatalf("%v", err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		err := r.Renew(context.Background()) // which the connection outlives
+		if err == nil {
+			break
+		}
+		if sdk.KindOf(err) != sdk.Busy || time.Now().After(deadline) { // the lock ends with its processes
+			t.Fatal(err)
+		}
+	}
+	if _, err := (Local{}).Lock(dir); sdk.KindOf(err) != sdk.Busy {
+		t.Errorf("the lock: %v", err)
+	}
+	if _, err := r.ReadDir(dir); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestATemporaryFileOfAnotherHostIsKnownAsOne(t *testing.T) {
 	if !durable.IsTemporary(".postmaster.pid.4711.tmp", "postmaster.pid") || Temporary("postmaster.pid", "postmaster.pid") {
 		t.Error("the name is not recognised")

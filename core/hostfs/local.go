@@ -23,6 +23,9 @@ type Local struct{}
 // Remote is empty.
 func (Local) Remote() string { return "" }
 
+// Renew implements Host: there is nothing to lose.
+func (Local) Renew(context.Context) error { return nil }
+
 // Resolve implements Host.
 func (l Local) Resolve(path string) (string, error) {
 	path = filepath.Clean(path)

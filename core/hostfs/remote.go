@@ -34,6 +34,7 @@ const (
 type Remote struct {
 	shell   remote.Shell
 	session *remote.Session
+	locked  []string // directories
 }
 
 // Connect opens a connection, which Close ends.
@@ -47,6 +48,25 @@ func Connect(ctx context.Context, shell remote.Shell) (*Remote, error) {
 
 // Close ends the connection, and so gives back all locks.
 func (r *Remote) Close() error { return r.session.Close() }
+
+// Renew implements Host. No other method may be called meanwhile.
+func (r *Remote) Renew(ctx context.Context) error {
+	_, err := r.session.Call(`:`)
+	if err == nil {
+		return nil
+	}
+	again, err := Connect(ctx, r.shell)
+	if err != nil {
+		return err
+	}
+	for _, at := range r.locked {
+		if _, err := again.Lock(at); err != nil {
+			return errors.Join(err, again.Close())
+		}
+	}
+	r.session, r.locked = again.session, again.locked
+	return nil
+}
 
 // Remote is the command that leads there.
 func (r *Remote) Remote() string { return r.shell.Command }
@@ -244,6 +264,7 @@ func (r *Remote) Lock(at string) (io.Closer, error) {
 	case err != nil:
 		return nil, err
 	}
+	r.locked = append(r.locked, at)
 	return released{}, nil
 }
 

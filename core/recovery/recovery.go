@@ -314,7 +314,10 @@ func (r *run) recover(ctx context.Context) error {
 // any use: what has arrived stays.
 func (r *run) restorePersistently(ctx context.Context, form stored.Form) error {
 	for attempt := 0; ; attempt++ {
-		err := r.tidyUp()
+		err := r.host.Renew(ctx)
+		if err == nil {
+			err = r.tidyUp()
+		}
 		if err == nil {
 			err = r.restoreData(ctx, form)
 		}

@@ -166,6 +166,19 @@ func TestARecoveryToAnotherHostThatBreaksOffGoesOn(t *testing.T) {
 	}
 }
 
+func TestARecoveryToAnotherHostTriesAgainByItself(t *testing.T) {
+	s := newSite(t, noTransform)
+	s.putPlain("", asIs)
+	// The first connection for data breaks.
+	once := filepath.Join(t.TempDir(), "once")
+	remote := `f() { case $1 in *tar*) if mkdir '` + once + `' 2>/dev/null; then echo reset >&2; exit 255; fi;; esac; exec sh -c "$1"; }; f`
+	report := s.mustRun(Request{Remote: remote, Retries: 1, RetryPause: time.Millisecond})
+	wantData(t, report, nil)
+	if !strings.Contains(strings.Join(report.Warnings, "\n"), "trying again") {
+		t.Errorf("%q", report.Warnings)
+	}
+}
+
 func TestWhatTheOtherHostCannotTakeIsSaid(t *testing.T) {
 	s := newSite(t, noTransform)
 	s.putPlain("", asIs)

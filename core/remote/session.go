@@ -48,7 +48,18 @@ func (s Shell) Open(ctx context.Context) (*Session, error) {
 // returns what it said; args are its "$1" and so on. A script that does not end
 // with 0 is *Failed. After any other error the session is of no use any more.
 func (s *Session) Call(script string, args ...string) ([]byte, error) {
-	return s.exchange("( set -- " + words(args) + "\n" + script + "\n) </dev/null 2>&1\n" + s.ending())
+	said, err := s.exchange("( set -- " + words(args) + "\n" + script + "\n) </dev/null 2>&1\n" + s.ending())
+	if err != nil && s.ended() && sdk.KindOf(err) != sdk.Cancelled {
+		err = sdk.Errorf(sdk.Unavailable, "the connection was lost: %w", err)
+	}
+	return said, err
+}
+
+// ended tells whether there is no session any more.
+func (s *Session) ended() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost != nil
 }
 
 // Become replaces the shell of the session by what a script executes at its end:
