@@ -18,12 +18,12 @@ import (
 
 // s3Sink is the block of a sink in a bucket.
 func s3Sink(b *storetest.Bucket, more string) string {
-	return fmt.Sprintf("    sink \"s3\" {\n      url      = \"%s/site\"\n      endpoint = %q\n      region   = %q\n      access_key_id     = %q\n      secret_access_key = %q\n%s    }\n",
+	return fmt.Sprintf("    sink \"s3\" {\n      url      = \"%s/some/path\"\n      endpoint = %q\n      region   = %q\n      access_key_id     = %q\n      secret_access_key = %q\n%s    }\n",
 		b.URL, b.Endpoint, b.Var("AWS_REGION"), b.Var("AWS_ACCESS_KEY_ID"), b.Var("AWS_SECRET_ACCESS_KEY"), more)
 }
 
 func azureSink(b *storetest.Bucket, more string) string {
-	return fmt.Sprintf("    sink \"azure\" {\n      url = \"%s/site\"\n      connection_string = %q\n%s    }\n", b.URL, b.Var("AZURE_STORAGE_CONNECTION_STRING"), more)
+	return fmt.Sprintf("    sink \"azure\" {\n      url = \"%s/some/path\"\n      connection_string = %q\n%s    }\n", b.URL, b.Var("AZURE_STORAGE_CONNECTION_STRING"), more)
 }
 
 const posixSink = "    sink \"posix\" {}\n"
@@ -42,8 +42,8 @@ func intoWith(backup string, sinks ...string) string {
 // named after.
 func inBucket(b *storetest.Bucket) []string {
 	var names []string
-	for _, key := range b.Keys("site/main/") {
-		names = append(names, strings.TrimPrefix(key, "site/main/"))
+	for _, key := range b.Keys("some/path/main/") {
+		names = append(names, strings.TrimPrefix(key, "some/path/main/"))
 	}
 	return names
 }
@@ -51,7 +51,7 @@ func inBucket(b *storetest.Bucket) []string {
 // saysInBucket fails the test unless the backup.info in a bucket says this.
 func saysInBucket(t *testing.T, b *storetest.Bucket, id, what string) {
 	t.Helper()
-	if info := string(b.Read("site/main/base/" + id + "/backup.info")); !strings.Contains(info, what+"\n") {
+	if info := string(b.Read("some/path/main/base/" + id + "/backup.info")); !strings.Contains(info, what+"\n") {
 		t.Errorf("backup.info of %s in %s does not say %s:\n%s", id, b.URL, what, info)
 	}
 }
@@ -114,12 +114,17 @@ func TestABackupGoesToADirectoryAndTwoBucketsInOnePass(t *testing.T) {
 			t.Errorf("the bucket has no archive of the data directory: %q", names)
 		}
 	}
+	for _, by := range []cloudProgram{debiansCloud, oursCloud} {
+		if out := (cloud{t: t, bucket: s3, server: "main"}).must(by, "backup-list", nil); !strings.Contains(out, first) || !strings.Contains(out, id) {
+			t.Errorf("%s barman-cloud-backup-list:\n%s", by.name, out)
+		}
+	}
 	if out := s.home.Must("show-backup", "main", id); !strings.Contains(out, "azure") || strings.Contains(out, "lacks") {
 		t.Errorf("show-backup does not tell that all sinks have it:\n%s", out)
 	}
 
 	s.home.Must("keep", "main", first, "--target", "standalone")
-	if got := string(s3.Read("site/main/base/" + first + "/annotations/keep")); got != "standalone" {
+	if got := string(s3.Read("some/path/main/base/" + first + "/annotations/keep")); got != "standalone" {
 		t.Errorf("the note in the bucket says %q", got)
 	}
 	s.home.Must("keep", "main", first, "--release")
@@ -279,7 +284,7 @@ func TestAnOptionalBucketThatWasAwayCatchesUp(t *testing.T) {
 	}
 
 	// What is there with other bytes is told of, and not replaced.
-	name := "site/main/base/" + id + "/backup_manifest"
+	name := "some/path/main/base/" + id + "/backup_manifest"
 	real.Put(name, []byte("something else"))
 	if r := s.home.Run("sync-sink", "main", "--sink", "s3"); r.Code == 0 || !strings.Contains(r.Stderr, "not replaced") {
 		t.Errorf("sync-sink over other bytes: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
