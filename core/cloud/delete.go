@@ -195,8 +195,10 @@ func (d *deletion) deleteOne(ctx context.Context, b *catalogue.Backup) error {
 	if err := d.removeWAL(ctx, release); err != nil {
 		d.options.Warn(fmt.Errorf("WAL stays that backup %s has released: %w", b.ID, err))
 	}
-	if err := d.sink.Delete(ctx, []string{keepObject(b.ID)}); err != nil {
-		return err
+	if d.catalogue.keep[b.ID] != "" { // since an interrupted deletion
+		if err := d.sink.Delete(ctx, []string{keepObject(b.ID)}); err != nil {
+			return err
+		}
 	}
 	return d.sink.Delete(ctx, []string{catalogue.InfoObject(b.ID)})
 }
