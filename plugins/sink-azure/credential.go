@@ -57,12 +57,13 @@ func findLogin(c *Config, environment func(string) string) login {
 	return login{source: "the default credentials of Azure", flow: defaultFlow}
 }
 
-// client opens a container. No request is sent. An error is of kind Invalid or
-// Denied.
-func (l login) client(place address, transport *http.Client) (*container.Client, error) {
+// client opens a container, with the encryption scope of its blocks, if any. No
+// request is sent. An error is of kind Invalid or Denied.
+func (l login) client(place address, transport *http.Client, scope string) (*container.Client, error) {
 	// One attempt for each request: package bucket tries again.
 	options := azcore.ClientOptions{Transport: transport, Retry: policy.RetryOptions{MaxRetries: -1}}
 	blobs := &container.ClientOptions{ClientOptions: options}
+	blobs.PerCallPolicies = []policy.Policy{scopedBlocks(scope)}
 	switch {
 	case l.connectionString != "":
 		return l.fromConnectionString(place, blobs)

@@ -68,7 +68,7 @@ func newStore(place address, c *Config) (*store, error) {
 	if c.AccessTier != "" {
 		s.tier = (*blob.AccessTier)(&c.AccessTier)
 	}
-	s.blobs, err = s.login.client(place, &http.Client{Transport: transport})
+	s.blobs, err = s.login.client(place, &http.Client{Transport: transport}, c.EncryptionScope)
 	if err != nil {
 		return nil, err
 	}

@@ -59,10 +59,6 @@ func (u *upload) Part(ctx context.Context, number int, body []byte, _ uint32, _ 
 	if number < 1 || number > maxBlocks {
 		return sdk.Errorf(sdk.Invalid, "a blob has at most %d blocks", maxBlocks)
 	}
-	if scope := u.store.scope; scope != nil {
-		// The library leaves it out of requests for blocks, but Azure encrypts them as they come.
-		ctx = policy.WithHTTPHeader(ctx, http.Header{"X-Ms-Encryption-Scope": {*scope.EncryptionScope}})
-	}
 	_, err := u.blob.StageBlock(ctx, u.blockID(number), streaming.NopCloser(bytes.NewReader(body)), &blockblob.StageBlockOptions{TransactionalValidation: md5Of(body)})
 	if err != nil {
 		return u.store.fault(err)
@@ -91,3 +87,15 @@ func (u *upload) Complete(ctx context.Context, _ int64, crc32c uint32) error {
 
 // Abort leaves the blocks to Azure. See the package's documentation.
 func (u *upload) Abort(context.Context) error { return nil }
+
+// scopedBlocks puts the encryption scope into requests for blocks. The library leaves
+// it out of them, but Azure encrypts blocks as they come.
+type scopedBlocks string
+
+// Do changes a request before it is signed.
+func (s scopedBlocks) Do(request *policy.Request) (*http.Response, error) {
+	if raw := request.Raw(); s != "" && raw.Method == http.MethodPut && raw.URL.Query().Get("comp") == "block" {
+		raw.Header.Set("x-ms-encryption-scope", string(s))
+	}
+	return request.Next()
+}

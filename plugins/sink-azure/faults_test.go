@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/test/storetest"
+)
+
+func TestFaultsThatPassAreSurvived(t *testing.T) {
+	b, proxy := storetest.NewProxy(t, storetest.NewAzure(t))
+	c := configure(b)
+	c.ReadTimeout = time.Second
+	s := start(t, c)
+	small, large := random(100_000), random(3*partSize+17)
+	for what, fault := range map[string]storetest.Fault{
+		"500":                           {Times: 2, Does: storetest.Answer(500, "InternalError")},
+		"503":                           {Times: 3, Does: storetest.Answer(503, "ServerBusy")},
+		"reset":                         {Times: 3, Does: storetest.Reset},
+		"lost answer to a put":          {Method: http.MethodPut, Times: 2, Does: storetest.LoseAnswer},
+		"lost answer to the block list": {Method: http.MethodPut, Path: "data.tar", Skip: 4, Times: 1, Does: storetest.LoseAnswer},
+		"damaged on the way there":      {Method: http.MethodPut, Times: 1, Does: storetest.FlipUpload(1000)},
+		"half an answer":                {Method: http.MethodGet, Path: "/main/base/", Times: 2, Does: storetest.Cut(50_000)},
+		"half a list":                   {Method: http.MethodGet, Query: "restype", Times: 1, Does: storetest.Cut(100)},
+		"silence":                       {Times: 1, Does: storetest.Wait(time.Minute)},
+		"silence in the middle":         {Method: http.MethodGet, Path: "/main/base/", Times: 1, Does: storetest.Stall(60_000)},
+	} {
+		proxy.Fail(fault)
+		for name, content := range map[string][]byte{"base/a/backup.info": small, "base/a/data/base.tar": large} {
+			if err := put(t.Context(), s, name, content); err != nil {
+				t.Errorf("%s: store %s: %v", what, name, err)
+				continue
+			}
+			if got, err := get(t.Context(), s, name); err != nil || !bytes.Equal(got, content) {
+				t.Errorf("%s: %s comes back with %d bytes (%v)", what, name, len(got), err)
+			}
+		}
+		if names, err := list(t.Context(), s, "base/"); err != nil || len(names) != 2 {
+			t.Errorf("%s: %q (%v)", what, names, err)
+		}
+		if err := s.Delete(t.Context(), []string{"base/a/backup.info", "base/a/data/base.tar"}); err != nil {
+			t.Errorf("%s: delete: %v", what, err)
+		}
+		proxy.Heal()
+	}
+}
+
+func TestAStoreThatStaysAwayIsGivenUp(t *testing.T) {
+	b, proxy := storetest.NewProxy(t, storetest.NewAzure(t).WithSAS("rwdlac", time.Now().Add(time.Hour)))
+	c := configure(b)
+	c.Patience = time.Second
+	s := start(t, c)
+	proxy.Fail(storetest.Fault{Does: storetest.Reset})
+	for what, err := range map[string]error{
+		"put":    put(t.Context(), s, segment, []byte("x")),
+		"get":    second(get(t.Context(), s, segment)),
+		"list":   second(list(t.Context(), s, "")),
+		"delete": s.Delete(t.Context(), []string{segment}),
+	} {
+		wantKind(t, what, err, sdk.Unavailable, b.URL)
+		if err != nil && strings.Contains(err.Error(), "sig=") {
+			t.Errorf("%s: the error shows the token: %v", what, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestWhoMayNotIsTold(t *testing.T) {
+	b := storetest.NewAzure(t)
+	wrong := configure(b)
+	wrong.ConnectionString, wrong.AccountKey = "", "c2VjcmV0LWtleQ=="
+	reader := configure(b.WithSAS("rl", time.Now().Add(time.Hour)))
+	expired := configure(b.WithSAS("rwdlac", time.Now().Add(-time.Hour)))
+	for what, c := range map[string]Config{"account_key": wrong, "sas_token": expired} {
+		s := start(t, c)
+		wantKind(t, "list", second(list(t.Context(), s, "")), sdk.Denied, b.URL, what)
+		wantKind(t, "put", put(t.Context(), s, segment, nil), sdk.Denied, b.URL, what)
+	}
+	s := start(t, reader)
+	if _, err := list(t.Context(), s, ""); err != nil {
+		t.Errorf("a token to read and to list: %v", err)
+	}
+	for what, err := range map[string]error{
+		"put": put(t.Context(), s, "base/a/backup.info", []byte("x")), "delete": s.Delete(t.Context(), []string{"base/a/backup.info"}),
+	} {
+		wantKind(t, what, err, sdk.Denied, "sas_token", "permissions")
+		if err != nil && strings.Contains(err.Error(), reader.SASToken.Reveal()) {
+			t.Errorf("%s: the error shows the token: %v", what, err)
+		}
+	}
+}
+
+func TestADamagedBlobIsAnError(t *testing.T) {
+	b, proxy := storetest.NewProxy(t, storetest.NewAzure(t))
+	s := start(t, configure(b))
+	for name, size := range map[string]int{"base/a/backup.info": 100_000, "base/a/data/base.tar": 2*partSize + 1} {
+		if err := put(t.Context(), s, name, random(size)); err != nil {
+			t.Fatal(err)
+		}
+		proxy.Fail(storetest.Fault{Method: http.MethodGet, Times: 1, Does: storetest.Flip(50_000)})
+		wantKind(t, name, second(get(t.Context(), s, name)), sdk.Corrupt, "damaged")
+		proxy.Heal()
+	}
+}
+
+func TestABlobThatIsReplacedWhileItIsReadIsAnError(t *testing.T) {
+	b, proxy := storetest.NewProxy(t, storetest.NewAzure(t))
+	s := start(t, configure(b))
+	if err := put(t.Context(), s, "base/a/data/base.tar", random(2*partSize)); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Fail(storetest.Fault{Method: http.MethodGet, Times: 1, Does: storetest.Cut(1000)})
+	proxy.Fail(storetest.Fault{Method: http.MethodGet, Skip: 1, Times: 1, Does: storetest.Then(func() { b.Put("main/base/a/data.tar", random(2*partSize)) })})
+	wantKind(t, "read", second(get(t.Context(), s, "base/a/data/base.tar")), sdk.Corrupt, "replaced")
+}
+
+func TestAnUploadThatFailsLeavesNothingVisible(t *testing.T) {
+	b := storetest.NewAzure(t)
+	s := start(t, configure(b))
+	broken := errors.New("the source broke")
+	for _, replace := range []bool{false, true} {
+		r := io.MultiReader(bytes.NewReader(random(3*partSize)), failing{broken})
+		if _, err := s.Put(t.Context(), sdk.Object{Name: "base/a/data/base.tar", Size: sdk.SizeUnknown, Replace: replace}, r); !errors.Is(err, broken) {
+			t.Errorf("%v", err)
+		}
+		keys := b.Keys("")
+		if !replace && len(keys) > 0 || replace && len(keys) != 1 {
+			t.Errorf("with replace = %t there are %q", replace, keys)
+		}
+		// The blob that the next round is to replace; and blocks that are left do not keep
+		// it from being stored.
+		if !replace {
+			if err := put(t.Context(), s, "base/a/data/base.tar", random(2*partSize)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := b.Read("main/base/a/data.tar"); !bytes.Equal(got, random(2*partSize)) {
+		t.Errorf("the blob that was to be replaced has %d bytes", len(got))
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestTwoUploadsOfOneNameDoNotMix(t *testing.T) {
+	b, proxy := storetest.NewProxy(t, storetest.NewAzure(t))
+	s := start(t, configure(b))
+	const name, key = "base/a/data/base.tar", "main/base/a/data.tar"
+	other := append(random(partSize), random(2*partSize)...)
+	// When the first one has staged its blocks, the other one does all it has to.
+	proxy.Fail(storetest.Fault{Method: http.MethodPut, Path: key, Skip: 3, Times: 1, Does: storetest.Then(func() {
+		if err := put(context.WithoutCancel(t.Context()), start(t, configure(b)), name, other); err != nil {
+			t.Errorf("the other one: %v", err)
+		}
+	})})
+	wantKind(t, "the first one", put(t.Context(), s, name, random(3*partSize)), sdk.Exists, key)
+	if got := b.Read(key); !bytes.Equal(got, other) {
+		t.Errorf("what is stored is not what the other one sent")
+	}
+}
