@@ -61,6 +61,46 @@ func (s *site) fileOf(table string) string {
 	return pgtest.One[string](s.Cluster, "SELECT pg_relation_filepath($1::text::regclass)", table)
 }
 
+// Names that a shell, rsync or a list of files could read as something else.
+func oddNames() []string {
+	return []string{"#emacs#", "; touch hacked", "-rf", " leading", `quo'te"s`, "[a]*?", `back\slash`, `\#043`, "$(touch hacked)", "ümlaut", "two  spaces "}
+}
+
+func TestNoPathIsReadAsAnythingElse(t *testing.T) {
+	t.Parallel()
+	host := pgtest.StartSSHD(t, pgtest.SSHDOptions{})
+	s := newSite(t, pgtest.Options{Major: 15}, "")
+	odd := filepath.Join(pgtest.Scratch(t), `it's; touch "hacked" $(touch hacked)`)
+	for _, settings := range [][]string{{overSSH(host), reuseLink}, {reuseLink}} {
+		s.configure(rsyncBlock(settings...) + receiveLZ4 + fmt.Sprintf("  backup_directory = %q\n", odd))
+		for _, name := range oddNames() {
+			directory := filepath.Join(s.DataDir, "odd"+name)
+			if err := os.MkdirAll(directory, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for _, path := range []string{filepath.Join(s.DataDir, name), filepath.Join(directory, name)} {
+				if err := os.WriteFile(path, []byte(path), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		s.home.Must("backup", "main")
+		id := s.backups()[len(s.backups())-1].ID
+		for _, name := range oddNames() {
+			for _, path := range []string{name, filepath.Join("odd"+name, name)} {
+				if content, err := os.ReadFile(filepath.Join(odd, "base", id, "data", path)); err != nil || string(content) != filepath.Join(s.DataDir, path) {
+					t.Errorf("%q: %q, %v", path, content, err)
+				}
+			}
+		}
+	}
+	for _, place := range []string{".", s.DataDir, odd, os.Getenv("HOME"), "/"} {
+		if _, err := os.Stat(filepath.Join(place, "hacked")); err == nil {
+			t.Errorf("a shell has made %s/hacked", place)
+		}
+	}
+}
+
 func TestABackupOverSSHSharesWhatDidNotChangeWithTheOneBefore(t *testing.T) {
 	t.Parallel()
 	host := pgtest.StartSSHD(t, pgtest.SSHDOptions{})

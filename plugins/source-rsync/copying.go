@@ -130,8 +130,17 @@ func (c *copying) share(ctx context.Context, it item, s *share, parts int, more 
 		return context.Cause(ctx)
 	}
 	args := append(c.transfer(it, parts), "--from0", "--files-from="+s.list.Name(), "--no-implied-dirs")
-	if err := c.copy(ctx, append(append(args, more...), c.rsync.from(it.source+"/"), it.target+"/")...); err != nil {
+	vanished, err := c.copy(ctx, append(append(args, more...), c.rsync.from(it.source+"/"), it.target+"/")...)
+	if err != nil {
 		return fmt.Errorf("copy %s: %w", it.source, err)
+	}
+	// What it was told to copy must be there, or it must have said why not.
+	left, example, err := s.missing(it.target)
+	if err != nil {
+		return err
+	}
+	if left > vanished {
+		return sdk.Errorf(sdk.Corrupt, "copy %s: rsync says that all is well and left out %d files, %s among them, of which %d vanished", it.source, left, example, vanished)
 	}
 	return os.Remove(s.list.Name())
 }
@@ -152,9 +161,9 @@ func (c *copying) transfer(it item, parts int) []string {
 	return args
 }
 
-// copy runs rsync and tells of the progress.
-func (c *copying) copy(ctx context.Context, args ...string) error {
-	return c.rsync.run(ctx, func(line string) error {
+// copy runs rsync and tells of the progress, and how many files vanished.
+func (c *copying) copy(ctx context.Context, args ...string) (vanished int, err error) {
+	return c.rsync.watched(ctx, func(line string) error {
 		size, err := strconv.ParseInt(strings.NewReplacer(",", "").Replace(line), 10, 64)
 		if err != nil {
 			return nil // a remark between the lines that were asked for
@@ -176,7 +185,7 @@ func (c *copying) configuration(ctx context.Context) error {
 		}
 		name := filepath.Base(file.path)
 		it := item{source: file.path, target: filepath.Join(c.target, "data", name), reference: c.referenceOf("data")}
-		err := c.copy(ctx, append(c.transfer(it, 1), c.rsync.from(file.path), filepath.Join(c.target, "data")+"/")...)
+		_, err := c.copy(ctx, append(c.transfer(it, 1), c.rsync.from(file.path), filepath.Join(c.target, "data")+"/")...)
 		if err != nil {
 			return fmt.Errorf("copy %s: %w", file.path, err)
 		}
@@ -194,7 +203,7 @@ func (c *copying) configuration(ctx context.Context) error {
 func (c *copying) control(ctx context.Context) error {
 	from := filepath.Join(c.server.DataDirectory, datadir.Control)
 	to := filepath.Join(c.target, "data", datadir.Control)
-	if err := c.copy(ctx, append(c.transfer(item{}, 1), c.rsync.from(from), filepath.Dir(to)+"/")...); err != nil {
+	if _, err := c.copy(ctx, append(c.transfer(item{}, 1), c.rsync.from(from), filepath.Dir(to)+"/")...); err != nil {
 		return fmt.Errorf("copy %s: %w", from, err)
 	}
 	content, err := os.ReadFile(to)

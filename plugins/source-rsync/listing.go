@@ -251,8 +251,33 @@ func newShare(directory string) (*share, error) {
 func (s *share) add(e entry) error {
 	s.bytes += e.size
 	s.files++
-	_, err := s.out.WriteString(e.name + "\x00")
+	// rsync takes a name that begins with "#" or ";" for a comment, even so.
+	_, err := s.out.WriteString("./" + e.name + "\x00")
 	return err
+}
+
+// missing counts the files of a share that are not in a directory, and names one.
+func (s *share) missing(directory string) (n int, example string, err error) {
+	list, err := os.Open(s.list.Name())
+	if err != nil {
+		return 0, "", err
+	}
+	defer list.Close() // it was only read from
+	for names := bufio.NewReader(list); ; {
+		name, err := names.ReadString(0)
+		if err == io.EOF {
+			return n, example, nil
+		}
+		if err != nil {
+			return 0, "", err
+		}
+		name = strings.TrimSuffix(name, "\x00")
+		if _, err := os.Lstat(filepath.Join(directory, name)); errors.Is(err, fs.ErrNotExist) {
+			n, example = n+1, name
+		} else if err != nil {
+			return 0, "", err
+		}
+	}
 }
 
 // close finishes the list; its file stays for rsync.

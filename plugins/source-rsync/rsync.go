@@ -110,8 +110,15 @@ func (r *rsync) arguments(more ...string) []string {
 }
 
 // run runs rsync, hands its lines of output to line, and says what went wrong. A
-// source that vanished is fine.
+// file that vanished is fine.
 func (r *rsync) run(ctx context.Context, line func(string) error, args ...string) error {
+	_, err := r.watched(ctx, line, args...)
+	return err
+}
+
+// watched is run that tells how many files vanished, or were skipped for a reason
+// as good.
+func (r *rsync) watched(ctx context.Context, line func(string) error, args ...string) (vanished int, err error) {
 	command := exec.CommandContext(ctx, r.path, r.arguments(args...)...)
 	command.Env = r.env
 	// A group of its own, so that ssh ends with it.
@@ -122,11 +129,11 @@ func (r *rsync) run(ctx context.Context, line func(string) error, args ...string
 	command.Stderr = said
 	out, err := command.StdoutPipe()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	r.logger.Debug("run rsync", "arguments", command.Args[1:])
 	if err := command.Start(); err != nil {
-		return sdk.Errorf(sdk.Invalid, "%s: %w", r.path, err)
+		return 0, sdk.Errorf(sdk.Invalid, "%s: %w", r.path, err)
 	}
 	reading := readLines(out, line)
 	if reading != nil {
@@ -135,12 +142,12 @@ func (r *rsync) run(ctx context.Context, line func(string) error, args ...string
 	err = command.Wait()
 	said.end()
 	if cause := context.Cause(ctx); cause != nil {
-		return cause
+		return 0, cause
 	}
 	if reading != nil {
-		return reading
+		return 0, reading
 	}
-	return r.outcome(err, said)
+	return said.vanished, r.outcome(err, said)
 }
 
 // longestLine is more than a path and what rsync says of it can be.
