@@ -146,10 +146,30 @@ func TestABackupGoesToADirectoryAndTwoBucketsInOnePass(t *testing.T) {
 	c := pgtest.StartExisting(t, s.Major, s.restore(id), nil)
 	c.WaitRecovered()
 	last.Check(t, c)
+
+	// And now all of it.
+	s.loseEverything()
+	s.home.Must("rebuild-catalogue", "main", "--sink", "s3")
 	if out := s.home.Must("sync-sink", "main", "--sink", "posix", "--from", "s3"); !strings.Contains(out, "copied from s3") {
 		t.Errorf("sync-sink does not bring the data back:\n%s", out)
 	}
+	if diff := cmp.Diff(walIn(s3), s.archivedHere()); diff != "" {
+		t.Errorf("WAL that was brought back (-bucket +directory):\n%s", diff)
+	}
+	s.home.Must("rebuild-xlogdb", "main")
+	s.home.Must("wal-gaps", "main")
 	s.home.Must("verify-backup", "main", id)
+	s.wantStatuses("DONE")
+}
+
+// loseEverything removes all that this machine knows of backups and WAL.
+func (s *site) loseEverything() {
+	s.t.Helper()
+	for _, part := range []string{"base", "wals", "sinks", ".wal-archive", "identity.json"} {
+		if err := os.RemoveAll(s.path(part)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 }
 
 func TestAServerWithNothingButABucketIsRecoveredFromIt(t *testing.T) {
@@ -194,12 +214,7 @@ func TestAServerWithNothingButABucketIsRecoveredFromIt(t *testing.T) {
 		t.Errorf("get-wal of a segment that does not exist: exit code %d\n%s", r.Code, r.Stderr)
 	}
 
-	// All that this machine knew of backups and WAL is lost.
-	for _, part := range []string{"base", "wals", "sinks", ".wal-archive", "identity.json"} {
-		if err := os.RemoveAll(s.path(part)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s.loseEverything()
 	if out := s.home.Must("rebuild-catalogue", "main"); !strings.Contains(out, id) {
 		t.Fatalf("rebuild-catalogue:\n%s", out)
 	}
@@ -297,7 +312,8 @@ func TestAnOptionalBucketThatWasAwayCatchesUp(t *testing.T) {
 func TestAFailedBackupLeavesNothingUsableInABucket(t *testing.T) {
 	t.Parallel()
 	b := storetest.NewS3(t)
-	slow := strings.Replace(intoWith("", s3Sink(b, "")), `checkpoint = "fast"`, "\n      checkpoint = \"fast\"\n      max_rate   = \"4MiB\"\n    ", 1)
+	through, proxy := storetest.NewProxy(t, b)
+	slow := strings.Replace(into(s3Sink(through, "      patience = \"300ms\"\n")), `checkpoint = "fast"`, "\n      checkpoint = \"fast\"\n      max_rate   = \"4MiB\"\n    ", 1)
 	s := newSite(t, pgtest.Options{Major: 15}, slow)
 	s.receive()
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
@@ -318,6 +334,22 @@ func TestAFailedBackupLeavesNothingUsableInABucket(t *testing.T) {
 	if names := inBucket(b); slices.ContainsFunc(names, func(name string) bool { return strings.Contains(name, ".tar") }) {
 		t.Errorf("data of failed backups is left: %q", names)
 	}
+	proxy.Fail(storetest.Fault{Does: storetest.Answer(503, "ServiceUnavailable")})
+	if r := s.home.Run("backup", "main"); r.Code != exitUnavailable {
+		t.Errorf("backup without its only sink: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	s.SwitchWAL()
+	s.allStreamed()
+	if r := s.home.Run("archive-wal", "main"); r.Code != exitUnavailable {
+		t.Errorf("archive-wal without its only sink: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	before := walIn(b)
+	proxy.Heal()
+	s.home.Must("archive-wal", "main")
+	if after := walIn(b); len(after) <= len(before) {
+		t.Errorf("the bucket had %q and has %q", before, after)
+	}
+	s.home.Must("sync-sink", "main", "--noted")
 	if uploads := b.Uploads(); len(uploads) > 0 {
 		t.Errorf("uploads that nobody ends: %q", uploads)
 	}
