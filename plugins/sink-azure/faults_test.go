@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -20,6 +21,7 @@ func TestFaultsThatPassAreSurvived(t *testing.T) {
 	c.ReadTimeout = time.Second
 	s := start(t, c)
 	small, large := random(100_000), random(3*partSize+17)
+	round := 0
 	for what, fault := range map[string]storetest.Fault{
 		"500":                           {Times: 2, Does: storetest.Answer(500, "InternalError")},
 		"503":                           {Times: 3, Does: storetest.Answer(503, "ServerBusy")},
@@ -33,7 +35,11 @@ func TestFaultsThatPassAreSurvived(t *testing.T) {
 		"silence in the middle":         {Method: http.MethodGet, Path: "/main/base/", Times: 1, Does: storetest.Stall(60_000)},
 	} {
 		proxy.Fail(fault)
-		for name, content := range map[string][]byte{"base/a/backup.info": small, "base/a/data/base.tar": large} {
+		// A request that was given up may still be carried out later, so each round has names
+		// of its own.
+		round++
+		info, data := fmt.Sprintf("base/%d/backup.info", round), fmt.Sprintf("base/%d/data/base.tar", round)
+		for name, content := range map[string][]byte{info: small, data: large} {
 			if err := put(t.Context(), s, name, content); err != nil {
 				t.Errorf("%s: store %s: %v", what, name, err)
 				continue
@@ -42,10 +48,10 @@ func TestFaultsThatPassAreSurvived(t *testing.T) {
 				t.Errorf("%s: %s comes back with %d bytes (%v)", what, name, len(got), err)
 			}
 		}
-		if names, err := list(t.Context(), s, "base/"); err != nil || len(names) != 2 {
+		if names, err := list(t.Context(), s, fmt.Sprintf("base/%d/", round)); err != nil || len(names) != 2 {
 			t.Errorf("%s: %q (%v)", what, names, err)
 		}
-		if err := s.Delete(t.Context(), []string{"base/a/backup.info", "base/a/data/base.tar"}); err != nil {
+		if err := s.Delete(t.Context(), []string{info, data}); err != nil {
 			t.Errorf("%s: delete: %v", what, err)
 		}
 		proxy.Heal()

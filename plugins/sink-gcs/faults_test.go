@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/test/storetest"
+)
+
+func TestFaultsThatPassAreSurvived(t *testing.T) {
+	b, proxy := storetest.NewProxy(t, storetest.NewGCS(t))
+	c := configure(t, b)
+	c.ReadTimeout = time.Second
+	s := start(t, c)
+	small, large := random(100_000), random(3*partSize+17)
+	round := 0
+	for what, fault := range map[string]storetest.Fault{
+		"500":                      {Times: 2, Does: storetest.Answer(500, "InternalError")},
+		"503":                      {Times: 3, Does: storetest.Answer(503, "backendError")},
+		"reset":                    {Times: 3, Does: storetest.Reset},
+		"lost answer to a put":     {Method: http.MethodPost, Path: "/upload/", Times: 2, Does: storetest.LoseAnswer},
+		"damaged on the way there": {Method: http.MethodPost, Path: "/upload/", Times: 1, Does: storetest.FlipUpload(5000)},
+		"half an answer":           {Method: http.MethodGet, Query: "alt", Times: 2, Does: storetest.Cut(50_000)},
+		"half a list":              {Method: http.MethodGet, Query: "prefix", Times: 1, Does: storetest.Cut(100)},
+		"silence":                  {Times: 1, Does: storetest.Wait(time.Minute)},
+		"silence in the middle":    {Method: http.MethodGet, Query: "alt", Times: 1, Does: storetest.Stall(60_000)},
+	} {
+		proxy.Fail(fault)
+		// A request that was given up may still be carried out later, so each round has names
+		// of its own.
+		round++
+		info, data := fmt.Sprintf("base/%d/backup.info", round), fmt.Sprintf("base/%d/data/base.tar", round)
+		for name, content := range map[string][]byte{info: small, data: large} {
+			if err := put(t.Context(), s, name, content); err != nil {
+				t.Errorf("%s: store %s: %v", what, name, err)
+				continue
+			}
+			if got, err := get(t.Context(), s, name); err != nil || !bytes.Equal(got, content) {
+				t.Errorf("%s: %s comes back with %d bytes (%v)", what, name, len(got), err)
+			}
+		}
+		if names, err := list(t.Context(), s, fmt.Sprintf("base/%d/", round)); err != nil || len(names) != 2 {
+			t.Errorf("%s: %q (%v)", what, names, err)
+		}
+		if err := s.Delete(t.Context(), []string{info, data}); err != nil {
+			t.Errorf("%s: delete: %v", what, err)
+		}
+		proxy.Heal()
+	}
+}
+
+func TestAStoreThatStaysAwayIsGivenUp(t *testing.T) {
+	b, proxy := storetest.NewProxy(t, storetest.NewGCS(t))
+	c := configure(t, b)
+	c.Patience = time.Second
+	s := start(t, c)
+	proxy.Fail(storetest.Fault{Does: storetest.Reset})
+	for what, err := range map[string]error{
+		"put":    put(t.Context(), s, segment, []byte("x")),
+		"get":    second(get(t.Context(), s, segment)),
+		"list":   second(list(t.Context(), s, "")),
+		"delete": s.Delete(t.Context(), []string{segment}),
+	} {
+		wantKind(t, what, err, sdk.Unavailable, b.URL)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func TestWhoMayNotIsTold(t *testing.T) {
+	b, proxy := storetest.NewProxy(t, storetest.NewGCS(t))
+	s := start(t, configure(t, b))
+	for status, advice := range map[int]string{401: "credentials", 403: "Storage Object User"} {
+		proxy.Fail(storetest.Fault{Does: storetest.Answer(status, "forbidden")})
+		for what, err := range map[string]error{
+			"put": put(t.Context(), s, "base/a/backup.info", []byte("x")), "large put": put(t.Context(), s, "base/a/data/base.tar", random(2*partSize)),
+			"get": second(get(t.Context(), s, segment)), "list": second(list(t.Context(), s, "")),
+			"delete": s.Delete(t.Context(), []string{"base/a/backup.info", "base/a/data/base.tar"}),
+		} {
+			wantKind(t, what, err, sdk.Denied, b.URL, advice)
+		}
+	}
+}
+
+func TestWithoutCredentialsOneIsToldHowToGetSome(t *testing.T) {
+	t.Setenv("STORAGE_EMULATOR_HOST", "")
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")
+	_, err := open(t.Context(), sdk.Server{Name: "main"}, &Config{URL: "gs://backups"})
+	wantKind(t, "open", err, sdk.Denied, "/nowhere/key.json", "GOOGLE_APPLICATION_CREDENTIALS")
+}
+
+func TestADamagedObjectIsAnError(t *testing.T) {
+	b, proxy := storetest.NewProxy(t, storetest.NewGCS(t))
+	s := start(t, configure(t, b))
+	for name, size := range map[string]int{"base/a/backup.info": 100_000, "base/a/data/base.tar": 2*partSize + 1} {
+		if err := put(t.Context(), s, name, random(size)); err != nil {
+			t.Fatal(err)
+		}
+		proxy.Fail(storetest.Fault{Method: http.MethodGet, Times: 1, Does: storetest.Flip(50_000)})
+		wantKind(t, name, second(get(t.Context(), s, name)), sdk.Corrupt, "damaged")
+		proxy.Heal()
+	}
+}
+
+func TestAnObjectThatIsReplacedWhileItIsReadIsAnError(t *testing.T) {
+	b, proxy := storetest.NewProxy(t, storetest.NewGCS(t))
+	s := start(t, configure(t, b))
+	if err := put(t.Context(), s, "base/a/data/base.tar", random(2*partSize)); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Fail(storetest.Fault{Method: http.MethodGet, Times: 1, Does: storetest.Cut(1000)})
+	proxy.Fail(storetest.Fault{Method: http.MethodGet, Skip: 1, Times: 1, Does: storetest.Then(func() { b.Put("main/base/a/data.tar", random(2*partSize)) })})
+	wantKind(t, "read", second(get(t.Context(), s, "base/a/data/base.tar")), sdk.Corrupt, "replaced")
+}
+
+func TestAnUploadThatFailsLeavesNothingVisible(t *testing.T) {
+	b := storetest.NewGCS(t)
+	s := start(t, configure(t, b))
+	broken := errors.New("the source broke")
+	for _, replace := range []bool{false, true} {
+		r := io.MultiReader(bytes.NewReader(random(3*partSize)), failing{broken})
+		if _, err := s.Put(t.Context(), sdk.Object{Name: "base/a/data/base.tar", Size: sdk.SizeUnknown, Replace: replace}, r); !errors.Is(err, broken) {
+			t.Errorf("%v", err)
+		}
+		keys := b.Keys("")
+		if !replace && len(keys) > 0 || replace && len(keys) != 1 {
+			t.Errorf("with replace = %t there are %q", replace, keys)
+		}
+		// The object that the next round is to replace; and blocks that are left do not keep
+		// it from being stored.
+		if !replace {
+			if err := put(t.Context(), s, "base/a/data/base.tar", random(2*partSize)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := b.Read("main/base/a/data.tar"); !bytes.Equal(got, random(2*partSize)) {
+		t.Errorf("the object that was to be replaced has %d bytes", len(got))
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
+
+func TestTwoUploadsOfOneNameDoNotMix(t *testing.T) {
+	b, proxy := storetest.NewProxy(t, storetest.NewGCS(t))
+	s := start(t, configure(t, b))
+	const name, key = "base/a/data/base.tar", "main/base/a/data.tar"
+	// Before the last part of the first one, the other one is complete.
+	proxy.Fail(storetest.Fault{Method: http.MethodPut, Skip: 2, Times: 1, Does: storetest.Then(func() { b.Put(key, []byte("the other")) })})
+	wantKind(t, "the first one", put(t.Context(), s, name, random(3*partSize)), sdk.Exists, key)
+	if got := b.Read(key); string(got) != "the other" {
+		t.Errorf("%d bytes are stored, not those of the other one", len(got))
+	}
+}
