@@ -96,6 +96,14 @@ func (y *syncing) protected(ctx context.Context, to server.Sink, b *catalogue.Ba
 			return err
 		}
 		defer func() { err = errors.Join(err, lock.Release()) }()
+		// It may have been deleted, or have failed, since the backups were listed.
+		b, err = y.server.Catalogue.Get(b.ID)
+		if sdk.KindOf(err) == sdk.NotFound {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
 	deleting, err := y.server.Catalogue.Annotation(b.ID, catalogue.AnnotationDelete)
 	switch {
@@ -322,7 +330,7 @@ func (y *syncing) copyPart(ctx context.Context, line pipeline.Line, to server.Si
 		}
 		return nil
 	})
-	err := y.server.Engine.Restore(ctx, line, selections, to.Stage, observe)
+	err := y.server.Engine.Restore(ctx, line, selections, y.server.Only(to).Sinks[0], observe)
 	if damaged != "" {
 		err = errors.Join(err, remove(ctx, y.server, to, damaged))
 	}

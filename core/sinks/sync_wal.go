@@ -134,7 +134,7 @@ func (y *syncing) send(ctx context.Context, from, to server.Sink, missing []sdk.
 		for _, object := range part {
 			selections = append(selections, host.Selection{Name: object.Name, Verbatim: true})
 		}
-		if err := y.server.Engine.Restore(ctx, y.server.Only(from), selections, to.Stage, y.observe(nil)); err != nil {
+		if err := y.server.Engine.Restore(ctx, y.server.Only(from), selections, y.server.Only(to).Sinks[0], y.observe(nil)); err != nil {
 			return err
 		}
 		y.countWAL(part)
