@@ -206,7 +206,7 @@ func (c *cloudConnection) conninfo() sdk.Secret {
 		text = database
 		for _, p := range parameters {
 			if p[1] != "" {
-				text += separator + p[0] + "=" + url.QueryEscape(p[1])
+				text += separator + p[0] + "=" + strings.ReplaceAll(url.QueryEscape(p[1]), "+", "%20")
 				separator = "&"
 			}
 		}

@@ -269,10 +269,11 @@ func (t *transfer) emitListing(ctx context.Context, ranges []manifest.WALRange) 
 	}, r)
 	if err != nil {
 		err = errors.Join(err, r.CloseWithError(err)) // ends the writer
-		_ = <-written // an echo
-		return err
 	}
-	return <-written
+	if wrote := <-written; err == nil {
+		err = wrote
+	}
+	return err
 }
 
 // inMemory reads a small file.
