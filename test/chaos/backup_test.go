@@ -4,6 +4,7 @@ package chaos_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/barman-go/barman/test/chaos"
@@ -72,4 +73,11 @@ func TestChaosOfBackup(t *testing.T) {
 	for name, transform := range map[string]string{"plain": "", "zstd": `transform "compress" { codec = "zstd" }`} {
 		t.Run(name, func(t *testing.T) { walk(t, backing{newSite(t, transform)}) })
 	}
+}
+
+// What rsync writes is not barman's to say, but what becomes of it is.
+func TestChaosOfBackupWithRsync(t *testing.T) {
+	s := newSite(t, "")
+	s.hcl = strings.Replace(s.hcl, `source "pgbasebackup" { checkpoint = "fast" }`, "source \"rsync\" {\n immediate_checkpoint = true\n reuse_backup = \"link\"\n }", 1)
+	walk(t, backing{s})
 }
