@@ -381,11 +381,7 @@ func (r *run) describe() error {
 	if err != nil {
 		return err
 	}
-	content, err := hostfs.Local{}.ReadFile(info, maxSettingsFile)
-	if err != nil {
-		return err
-	}
-	if err := r.host.WriteFile(filepath.Join(r.request.Destination, recoverInfo), content, 0o600); err != nil {
+	if err := r.copyInfo(info, filepath.Join(r.request.Destination, recoverInfo)); err != nil {
 		return err
 	}
 	manifest := filepath.Join(r.request.Destination, stored.ManifestName)
@@ -394,6 +390,18 @@ func (r *run) describe() error {
 		return nil
 	}
 	return err
+}
+
+// copyInfo copies a file of this host to where it is restored to.
+func (r *run) copyInfo(from, to string) error {
+	if r.host.Remote() == "" {
+		return r.host.CopyFile(from, to, 0o600)
+	}
+	content, err := hostfs.Local{}.ReadFile(from, maxSettingsFile)
+	if err != nil {
+		return err
+	}
+	return r.host.WriteFile(to, content, 0o600)
 }
 
 // errand is what the destinations are told.
