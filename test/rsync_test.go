@@ -54,6 +54,21 @@ func (s *site) inodes(id string) map[string]uint64 {
 	return found
 }
 
+// deduplicated is how many bytes a backup shares with no other, as backup.info says.
+func (s *site) deduplicated(id string) int64 {
+	s.t.Helper()
+	content, err := os.ReadFile(s.path("base", id, "backup.info"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(content), "\ndeduplicated_size=")
+	var size int64
+	if _, err := fmt.Sscan(rest, &size); err != nil {
+		s.t.Fatal(err)
+	}
+	return size
+}
+
 // fileOf is where the server, and every backup, keeps a table, below the data
 // directory.
 func (s *site) fileOf(table string) string {
@@ -142,8 +157,13 @@ func TestABackupOverSSHSharesWhatDidNotChangeWithTheOneBefore(t *testing.T) {
 			t.Errorf("%d rows", n)
 		}
 	}
+	// What was shared with the first backup alone is the second one's own.
+	before := s.deduplicated(second)
 	s.home.Must("delete", "main", first)
 	s.home.Must("verify-backup", "main", second)
+	if after := s.deduplicated(second); before >= after || after != bytesBelow(t, s.path("base", second, "data"))+bytesBelow(t, s.path("base", second, strings.Split(changed, "/")[0])) {
+		t.Errorf("the second backup has %d bytes of its own while the first one is there, and %d without", before, after)
+	}
 }
 
 // usage is what the files of directories take on the disk, each inode once, as du

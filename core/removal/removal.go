@@ -239,6 +239,7 @@ func (r *run) carryOut(ctx context.Context, b known, release catalogue.Release, 
 	if err := r.server.Catalogue.Remove(b.ID); err != nil {
 		return err
 	}
+	r.recount(ctx, b.ID)
 	r.server.Logger.Info("backup deleted", "backup", b.ID, "wal", deleted.WALFiles)
 	return nil
 }
