@@ -436,7 +436,7 @@ func (r *run) warn(format string, args ...any) {
 func (r *run) aboutRecovery() (map[string]string, error) {
 	t := r.request.Target
 	given := hooks.RecoveryOptions{
-		Destination: r.request.Destination, Tablespaces: r.request.Tablespaces,
+		Destination: r.request.Destination, Tablespaces: r.request.Tablespaces, RemoteCommand: r.request.Remote,
 		TargetXID: t.XID, TargetLSN: t.LSN, TargetName: t.Name, TargetAction: t.Action, TargetTimeline: t.Timeline,
 		TargetImmediate: t.Immediate, Exclusive: t.Exclusive, StandbyMode: r.request.Standby,
 	}

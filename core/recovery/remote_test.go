@@ -179,6 +179,16 @@ func TestARecoveryToAnotherHostTriesAgainByItself(t *testing.T) {
 	}
 }
 
+func TestHooksAreToldOfTheOtherHost(t *testing.T) {
+	told := filepath.Join(t.TempDir(), "told")
+	s := newSite(t, noTransform+"  hook \"post_recovery\" {\n    script = \"printf %s \\\"$BARMAN_REMOTE_COMMAND\\\" > "+told+"\"\n  }\n")
+	s.putPlain("", asIs)
+	s.mustRun(Request{Remote: elsewhere})
+	if content, err := os.ReadFile(told); err != nil || string(content) != elsewhere {
+		t.Errorf("%q, %v", content, err)
+	}
+}
+
 func TestWhatTheOtherHostCannotTakeIsSaid(t *testing.T) {
 	s := newSite(t, noTransform)
 	s.putPlain("", asIs)
