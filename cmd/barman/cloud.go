@@ -42,7 +42,10 @@ func newCloudCommand(a *app) *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 		RunE:  runNoCommand,
 	}
-	cmd.AddCommand(cloudCommands(a)...)
+	for _, child := range cloudCommands(a) {
+		child.Example = strings.ReplaceAll(child.Example, cloudPrefix, "barman cloud ")
+		cmd.AddCommand(child)
+	}
 	return cmd
 }
 
@@ -168,6 +171,6 @@ func (o *cloudFlags) run(ctx context.Context, a *app, args []string, run cloudRu
 // withoutConfiguration lets a run go by the options of the cloud programs alone.
 func (a *app) withoutConfiguration(o *cloudFlags) {
 	a.config = &config.Config{}
-	a.log = o.logger(a.stderr)
+	a.log = o.logger(a.stderr, a.options.debug)
 	a.printer = o.printer(a)
 }

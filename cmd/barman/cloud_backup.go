@@ -58,6 +58,7 @@ As a hook it ends with 63 when the backup is not DONE, so that it is not tried a
 	addCloud(a, cmd, &o.cloudFlags, 0, 0, func(ctx context.Context, store *cloud.Store, _ []string) error {
 		return runCloudBackup(ctx, a, store, &o)
 	})
+	leaveD(a, cmd.Flags())
 	o.addFlags(cmd)
 	cmd.ValidArgsFunction = completeCloud(cobra.ShellCompDirectiveNoFileComp)
 	return cmd

@@ -67,12 +67,15 @@ func (o *cloudFlags) addCommon(a *app, cmd *cobra.Command) {
 	flags.StringVar(&o.credential, "azure-credential", "", "Azure: `KIND` of credential: azure-cli, managed-identity or default (default: from the environment)")
 	alias(flags, "aws-profile", "profile")
 	alias(flags, "azure-credential", "credential", "default")
-	// It leaves -d, that of barman's option, to the commands.
-	flags.BoolVar(&a.options.debug, "debug", false, "")
-	hide(flags, "debug")
 	completeFlag(cmd, "format", formatConsole, formatJSON)
 	completeFlag(cmd, "cloud-provider", providerNames()...)
 	completeFlag(cmd, "azure-credential", credentials()...)
+}
+
+// leaveD leaves the letter of "barman -d" to an option of the command's own.
+func leaveD(a *app, flags *pflag.FlagSet) {
+	flags.BoolVar(&a.options.debug, "debug", false, "log debug messages on standard error")
+	hide(flags, "debug")
 }
 
 func providerNames() []string {
@@ -172,8 +175,11 @@ func (o *cloudFlags) options(url string) (cloud.Options, error) {
 
 // logger writes to standard error what is at least a warning, or what -v and -q
 // make of that.
-func (o *cloudFlags) logger(stderr io.Writer) hclog.Logger {
+func (o *cloudFlags) logger(stderr io.Writer, debug bool) hclog.Logger {
 	level := hclog.Warn - hclog.Level(o.verbose) + hclog.Level(o.quiet)
+	if debug {
+		level = min(level, hclog.Debug)
+	}
 	return hclog.New(&hclog.LoggerOptions{Output: redactor{stderr}, Level: min(max(level, hclog.Trace), hclog.Off)})
 }
 
