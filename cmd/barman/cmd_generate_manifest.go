@@ -16,7 +16,7 @@ func newGenerateManifestCommand(a *app) *cobra.Command {
 		Use:   "generate-manifest SERVER BACKUP",
 		Short: "Make the manifest of a backup that has none",
 		Long: `Make the manifest, backup_manifest in the data directory, of a backup that has
-none because it was taken with rsync or of PostgreSQL 12 or older: sizes and
+none, of PostgreSQL 12 or older or by Python Barman with rsync: sizes and
 SHA-256 checksums of the files as they are now, those in tablespaces included.
 verify-backup and PostgreSQL's own pg_verifybackup hold the backup against it
 from then on.

@@ -28,7 +28,7 @@ backups, tar files and backups in a store elsewhere are read like the others.
 
 Left out is what pg_verifybackup leaves out: postgresql.auto.conf,
 recovery.signal and standby.signal. A backup without a manifest, of PostgreSQL 12
-or by rsync, is held against the receipts alone; see also generate-manifest.
+for instance, is held against the receipts alone; see also generate-manifest.
 
 Each problem is a line with the file and what is wrong with it. The exit code is
 6 when there is one.
