@@ -45,7 +45,7 @@ func (s exampleSite) load(t *testing.T, example string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	written := s.places.Replace(string(text))
+	written := s.places.Replace(string(inBuckets(t, text)))
 	if filepath.Ext(example) == ".conf" {
 		written = strings.Replace(written, "barman_user = barman", "barman_user =", 1)
 	} else if !strings.Contains(written, "barman {") {
@@ -115,7 +115,7 @@ func TestTheReadmeOfTheExamplesListsThemAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	var listed []string
-	for _, match := range regexp.MustCompile(`\]\(([a-z-]+\.(?:hcl|conf))\)`).FindAllStringSubmatch(string(text), -1) {
+	for _, match := range regexp.MustCompile(`\]\(([a-z0-9-]+\.(?:hcl|conf))\)`).FindAllStringSubmatch(string(text), -1) {
 		listed = append(listed, match[1])
 	}
 	for _, example := range exampleConfigurations(t) {

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/barman-go/barman/test/pgtest"
+	"github.com/barman-go/barman/test/storetest"
 )
 
 // setUp is an example at work: a real server in the place of pg.example.com, a
@@ -38,12 +40,38 @@ func newSetUp(t *testing.T, example string) setUp {
 	}
 	s.Cluster = pgtest.Start(t, pgtest.Options{Major: 17, Config: config})
 	s.BarmanRoles()
+	text = inBuckets(t, text)
 	here := strings.NewReplacer("/var/lib/barman", s.home.Dir, "host=pg.example.com", "host=127.0.0.1 port="+strconv.Itoa(s.Port),
 		"ssh -q postgres@pg.example.com", filepath.Join(s.barman.Client, "ssh")+" -q "+s.barman.User+"@pg.example.com")
 	if err := os.WriteFile(s.home.Config, []byte(here.Replace(string(text))), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// inBuckets puts the buckets of the test into an example's configuration, in the
+// place of those that it names.
+func inBuckets(t *testing.T, example []byte) []byte {
+	t.Helper()
+	text := string(example)
+	if place := `"s3://backups/postgres"`; strings.Contains(text, place) {
+		b := storetest.NewS3(t)
+		text = strings.ReplaceAll(text, place, fmt.Sprintf("%q\nendpoint = %q\naccess_key_id = %q\nsecret_access_key = %q",
+			b.URL+"/postgres", b.Endpoint, b.Var("AWS_ACCESS_KEY_ID"), b.Var("AWS_SECRET_ACCESS_KEY")))
+	}
+	if place := `"https://example.blob.core.windows.net/backups/postgres"`; strings.Contains(text, place) {
+		b := storetest.NewAzure(t)
+		text = strings.ReplaceAll(text, place, fmt.Sprintf("%q\nconnection_string = %q", b.URL+"/postgres", b.Var("AZURE_STORAGE_CONNECTION_STRING")))
+	}
+	if place := `"gs://backups/postgres"`; strings.Contains(text, place) {
+		b := storetest.NewGCS(t)
+		// The one way to a store that asks for no credentials; all buckets of the process are there.
+		if err := os.Setenv("STORAGE_EMULATOR_HOST", b.Var("STORAGE_EMULATOR_HOST")); err != nil {
+			t.Fatal(err)
+		}
+		text = strings.ReplaceAll(text, place, strconv.Quote(b.URL+"/postgres"))
+	}
+	return []byte(text)
 }
 
 // cron runs barman cron, as a timer does, and more often. Stopping it stops what
@@ -125,6 +153,10 @@ func TestTheSetUpsOfTheExamplesLoseAServerAndRecoverItToTheLastRow(t *testing.T)
 		"archive-command.hcl": func(s *site, _ string) { s.delivered() },
 		"rsync-ssh.hcl":       func(s *site, _ string) { s.delivered() },
 		"local-rsync.hcl":     func(s *site, lsn string) { s.streamed(lsn) },
+		"s3.hcl":              func(s *site, lsn string) { s.streamed(lsn) },
+		"azure.hcl":           func(s *site, lsn string) { s.streamed(lsn) },
+		"gcs.hcl":             func(s *site, lsn string) { s.streamed(lsn) },
+		"several-sinks.hcl":   func(s *site, lsn string) { s.streamed(lsn) },
 	} {
 		t.Run(example, func(t *testing.T) {
 			t.Parallel()
