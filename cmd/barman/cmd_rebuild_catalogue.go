@@ -54,7 +54,9 @@ func rebuildCatalogue(ctx context.Context, a *app, o rebuildCatalogueOptions, na
 		rebuilt.files = report.Segments + report.Histories + report.BackupHistories
 		err = errors.Join(err, indexing)
 	}
-	a.print().answer(rebuilt)
+	if err == nil || len(imported) > 0 {
+		a.print().answer(rebuilt)
+	}
 	return err
 }
 

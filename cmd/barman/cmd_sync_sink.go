@@ -84,16 +84,16 @@ func (y syncedSinks) text(w io.Writer, st style) {
 		for _, b := range sink.Backups {
 			switch b.Action {
 			case sinks.Copied:
-				fmt.Fprintf(w, "\tbackup %s: %s%s from %s (%d objects, %s)\n", b.ID, would, b.Action, b.From, b.Objects, catalogue.PrettySize(b.Bytes))
+				fmt.Fprintf(w, "\tbackup %s: %s%s from %s (objects: %d, %s)\n", b.ID, would, b.Action, b.From, b.Objects, catalogue.PrettySize(b.Bytes))
 			default:
 				fmt.Fprintf(w, "\tbackup %s: %s%s\n", b.ID, would, b.Action)
 			}
 		}
 		if sink.WAL.Files > 0 {
-			fmt.Fprintf(w, "\tWAL: %d files %scopied (%s)\n", sink.WAL.Files, would, catalogue.PrettySize(sink.WAL.Bytes))
+			fmt.Fprintf(w, "\tWAL: %scopied (files: %d, %s)\n", would, sink.WAL.Files, catalogue.PrettySize(sink.WAL.Bytes))
 		}
 		if sink.WAL.Removed > 0 {
-			fmt.Fprintf(w, "\tWAL: %d files that no backup needs %sremoved\n", sink.WAL.Removed, would)
+			fmt.Fprintf(w, "\tWAL that no backup needs: %sremoved (files: %d)\n", would, sink.WAL.Removed)
 		}
 		for _, problem := range sink.Problems {
 			fmt.Fprintf(w, "\t%s: %s\n", st.bad("FAILED"), problem)

@@ -85,9 +85,11 @@ func importable(s *server.Server, label string) (server.Sink, error) {
 	i := slices.IndexFunc(s.BackupSinks(), func(sink server.Sink) bool {
 		return !sink.Home && (label == "" || sink.Label == label)
 	})
-	if i < 0 {
-		return server.Sink{}, sdk.Errorf(sdk.Invalid, "server %q has no sink %s to read the catalogue from: a sink of its backup block that is not the server's own directory is needed",
-			s.Name(), cmp.Or(label, "elsewhere"))
+	switch {
+	case i < 0 && label == "":
+		return server.Sink{}, sdk.Errorf(sdk.Invalid, "the backups of server %q go to its own directory alone: there is no sink elsewhere to read the catalogue from", s.Name())
+	case i < 0:
+		return server.Sink{}, sdk.Errorf(sdk.Invalid, "server %q has no sink %q elsewhere than in its own directory to read the catalogue from", s.Name(), label)
 	}
 	return s.BackupSinks()[i], nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/barman-go/barman/core/catalogue"
 	"github.com/barman-go/barman/core/pipeline"
@@ -150,7 +151,7 @@ func (y *syncing) validate() error {
 	known := Labels(y.server)
 	for _, label := range append(slices.Clone(y.options.Sinks), y.options.From) {
 		if label != "" && !slices.Contains(known, label) {
-			return sdk.Errorf(sdk.Invalid, "server %q has no sink %q: it has %q", y.server.Name(), label, known)
+			return sdk.Errorf(sdk.Invalid, "server %q has no sink %q: it has %s", y.server.Name(), label, strings.Join(known, ", "))
 		}
 	}
 	if slices.Equal(y.options.Sinks, []string{y.options.From}) {
