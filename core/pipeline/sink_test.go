@@ -1,13 +1,18 @@
 package pipeline_test
 
 import (
+	"context"
+	"io"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/barman-go/barman/core/internal/plugintest"
 	"github.com/barman-go/barman/core/pipeline"
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/host"
 )
 
 func openSink(t *testing.T, e *plugintest.Engine, stage pipeline.Stage) *pipeline.Sink {
@@ -64,4 +69,48 @@ func TestASinkThatFailsIsNamed(t *testing.T) {
 	if err := sink.Delete(t.Context(), []string{"a"}); sdk.KindOf(err) != sdk.Denied || !contains(err.Error(), `sink "faulty"`) {
 		t.Errorf("%v", err)
 	}
+}
+
+func TestObjectsOfARunningSinkAreReadAgainAndAgain(t *testing.T) {
+	e := plugintest.NewEngine(t)
+	store := t.TempDir()
+	w := openWriter(t, e, walLine(nil, posix(store)))
+	for i := range 9 {
+		if _, err := w.Put(t.Context(), sdk.Object{Name: segment(i), Size: 1, Mode: 0o600}, strings.NewReader(strconv.Itoa(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sink := openSink(t, e, posix(store))
+	for _, lanes := range []int{1, 4} {
+		if _, err := readThrough(t, sink, lanes, "wals/missing"); sdk.KindOf(err) != sdk.NotFound {
+			t.Errorf("a missing object: %v", err)
+		}
+		got, err := readThrough(t, sink, lanes, segment(1), segment(3), segment(5), segment(7), segment(8))
+		if err != nil {
+			t.Fatal(err)
+		}
+		diff(t, map[string]string{segment(1): "1", segment(3): "3", segment(5): "5", segment(7): "7", segment(8): "8"}, got)
+	}
+}
+
+// readThrough reads objects of a running sink.
+func readThrough(t *testing.T, sink *pipeline.Sink, lanes int, names ...string) (map[string]string, error) {
+	t.Helper()
+	var selections []host.Selection
+	for _, name := range names {
+		selections = append(selections, host.Selection{Name: name})
+	}
+	var mu sync.Mutex
+	got := map[string]string{}
+	err := sink.Read(t.Context(), selections, lanes, func(_ context.Context, o sdk.Object, r io.Reader) error {
+		content, err := io.ReadAll(r)
+		mu.Lock()
+		defer mu.Unlock()
+		got[o.Name] = string(content)
+		return err
+	})
+	return got, err
 }
