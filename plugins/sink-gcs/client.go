@@ -61,17 +61,16 @@ func (s *store) connect(ctx context.Context, c *Config) error {
 	return nil
 }
 
-// logIn finds credentials.
+// logIn finds credentials: those in a file, or Google's default ones. For the
+// library a file is that of the environment, and this process has no other use for
+// that.
 func logIn(file string) (*auth.Credentials, error) {
-	options := &credentials.DetectOptions{Scopes: scopes}
 	if file != "" {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			return nil, sdk.Errorf(sdk.Invalid, "the credentials for Google Cloud cannot be read: %w", err)
+		if err := os.Setenv("GOOGLE_APPLICATION_CREDENTIALS", file); err != nil {
+			return nil, sdk.Errorf(sdk.Invalid, "the setting credentials cannot be used: %w", err)
 		}
-		options.CredentialsJSON = content
 	}
-	who, err := credentials.DetectDefault(options)
+	who, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: scopes})
 	if err != nil {
 		return nil, sdk.Errorf(sdk.Denied, "there are no credentials for Google Cloud: %w; name a file with the key of a service account in GOOGLE_APPLICATION_CREDENTIALS or the setting credentials, or log in with gcloud auth application-default login", err)
 	}

@@ -12,6 +12,6 @@ func TestConformance(t *testing.T) {
 	b := storetest.NewGCS(t)
 	plugin := sdktest.Binary(t, ".")
 	plugin.Environment = b.Env
-	sdktest.Sink(t, plugin, sdktest.Config{"url": b.URL + "/a/path"},
-		sdktest.Server(sdk.Server{Name: "main"}), sdktest.SmallObjects(300), sdktest.LargestObject(96<<20), sdktest.MemoryLimit(128<<20))
+	sdktest.Sink(t, plugin, sdktest.Config{"url": b.URL + "/a/path", "parallel_parts": 8},
+		sdktest.Server(sdk.Server{Name: "main"}), sdktest.SmallObjects(300), sdktest.LargestObject(96<<20), sdktest.MemoryLimit(170<<20))
 }

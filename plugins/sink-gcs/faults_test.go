@@ -93,6 +93,8 @@ func TestWithoutCredentialsOneIsToldHowToGetSome(t *testing.T) {
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")
 	_, err := open(t.Context(), sdk.Server{Name: "main"}, &Config{URL: "gs://backups"})
 	wantKind(t, "open", err, sdk.Denied, "/nowhere/key.json", "GOOGLE_APPLICATION_CREDENTIALS")
+	_, err = open(t.Context(), sdk.Server{Name: "main"}, &Config{URL: "gs://backups", Credentials: "/elsewhere/key.json"})
+	wantKind(t, "open with a setting", err, sdk.Denied, "/elsewhere/key.json")
 }
 
 func TestADamagedObjectIsAnError(t *testing.T) {
