@@ -153,10 +153,6 @@ func (o *cloudFlags) options(url string) (cloud.Options, error) {
 	if o.test {
 		o.patience = brief
 	}
-	key := o.sseKMSKey
-	if o.kmsKeyName != "" {
-		key = o.kmsKeyName
-	}
 	if err := cloud.CheckTags(o.tags); err != nil {
 		return cloud.Options{}, err
 	}
@@ -166,9 +162,9 @@ func (o *cloudFlags) options(url string) (cloud.Options, error) {
 	return cloud.Options{
 		Provider: cloud.Provider(o.provider), URL: url,
 		Endpoint: o.endpoint, Profile: o.profile, Region: o.region, ReadTimeout: time.Duration(o.readTimeout) * time.Second,
-		Encryption: o.encryption, KMSKey: key, Credential: o.credential, EncryptionScope: o.scope,
+		Encryption: o.encryption, KMSKeyID: o.sseKMSKey, KMSKeyName: o.kmsKeyName, Credential: o.credential, EncryptionScope: o.scope,
 		Tags: o.tags, HistoryTags: o.historyTags,
-		PartSize: max(int64(o.minChunkSize), int64(o.blockSize)), Parts: max(o.jobs, o.concurrency), SinglePut: int64(o.singlePut),
+		PartSize: int64(o.minChunkSize), Parts: o.jobs, BlockSize: int64(o.blockSize), Concurrency: o.concurrency, SinglePut: int64(o.singlePut),
 		Patience: o.patience, Bandwidth: int64(o.maxBandwidth), CreateBucket: o.createBucket, CheckObjectLock: o.checkLock,
 	}, nil
 }

@@ -66,7 +66,7 @@ func TestOptionsOfTheCloudProgramsHaveTheirOldNames(t *testing.T) {
 			t.Errorf("%s: %v", line, err)
 		}
 		options, err := o.options("s3://b")
-		want := cloud.Options{URL: "s3://b", Profile: "p", Credential: "default", Encryption: "aws:kms", ReadTimeout: 5e9, PartSize: 5 << 20}
+		want := cloud.Options{URL: "s3://b", Profile: "p", Credential: "default", Encryption: "aws:kms", ReadTimeout: 5e9, BlockSize: 5 << 20}
 		if diff := cmp.Diff(want, options); diff != "" || err != nil || o.verbose != 2 {
 			t.Errorf("%s: %v, %d (-want +got):\n%s", line, err, o.verbose, diff)
 		}

@@ -27,8 +27,10 @@ type Options struct {
 	ReadTimeout time.Duration
 	// Encryption by the store: AES256 or aws:kms (S3).
 	Encryption string
-	// KMSKey is the key to encrypt with (S3, GCS).
-	KMSKey string
+	// KMSKeyID is the key to encrypt with (S3).
+	KMSKeyID string
+	// KMSKeyName is the key to encrypt with (GCS).
+	KMSKeyName string
 
 	// Credential is azure-cli, managed-identity or default (Azure).
 	Credential string
@@ -43,6 +45,9 @@ type Options struct {
 	PartSize int64
 	// Parts is how many of them are on their way at once.
 	Parts int
+	// BlockSize and Concurrency are the same of Azure alone.
+	BlockSize   int64
+	Concurrency int
 	// SinglePut is up to how many bytes an object is sent in one request (Azure).
 	SinglePut int64
 	// Patience is how long a store that is away is asked again.
@@ -69,7 +74,7 @@ func (o Options) sink() (pipeline.Stage, error) {
 		v.text("profile", o.Profile)
 		v.text("region", o.Region)
 		v.text("encryption", o.Encryption)
-		v.text("kms_key_id", o.KMSKey)
+		v.text("kms_key_id", o.KMSKeyID)
 		v.duration("read_timeout", o.ReadTimeout)
 		if o.PartSize > 0 {
 			o.PartSize = max(o.PartSize, leastPartOfS3)
@@ -79,8 +84,9 @@ func (o Options) sink() (pipeline.Stage, error) {
 		v.text("credential", o.Credential)
 		v.text("encryption_scope", o.EncryptionScope)
 		v.size("single_put_size", o.SinglePut)
+		o.PartSize, o.Parts = max(o.PartSize, o.BlockSize), max(o.Parts, o.Concurrency)
 	case GCS:
-		v.text("kms_key", o.KMSKey)
+		v.text("kms_key", o.KMSKeyName)
 	}
 	v.tags("tags", o.Tags)
 	v.tags("history_tags", o.HistoryTags)
