@@ -43,7 +43,7 @@ func (s *store) loginFault(err *azidentity.AuthenticationFailedError) error {
 		if bucket.KindOfStatus(answer.StatusCode) == sdk.Unavailable {
 			return sdk.Errorf(sdk.Unavailable, "Microsoft Entra gives out no token now (status %d)", answer.StatusCode)
 		}
-		return sdk.Errorf(sdk.Denied, "Microsoft Entra gives out no token for %s (status %d): check AZURE_CLIENT_ID, AZURE_TENANT_ID and the secret, certificate or identity that belongs to them", s.login.source, answer.StatusCode)
+		return sdk.Errorf(sdk.Denied, "Microsoft Entra gives out no token for %s (status %d): check AZURE_CLIENT_ID, AZURE_TENANT_ID and the secret, certificate or identity that belongs to them, or set AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_SAS_TOKEN or AZURE_STORAGE_KEY", s.login.source, answer.StatusCode)
 	}
 	return sdk.Errorf(sdk.Denied, "no token for %s: %s", s.login.source, oneLine(err.Error()))
 }
