@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -25,10 +26,11 @@ WAL_DEST unless it is complete.
 
 Exit codes: 0 done; 1 the bucket has no such WAL file, for certain; 2 the store is out
 of reach; 3 wrong usage, or a name that is none of a WAL file's; 4 any other error: no
-such bucket, no permission, a damaged object. In the data directory of a PostgreSQL
-that recovers from the archive and is no standby, every code but 0 and 1 is 200
-higher, and is given only after trying again for --retry-timeout: PostgreSQL takes a
-lower one for the end of the archive, and would end recovery.`,
+such bucket, no permission, a damaged object. Run by a PostgreSQL that recovers from
+the archive and is no standby, directly or from a shell script, every code but 0 and 1
+is 200 higher, and is given only after trying again for --retry-timeout: PostgreSQL
+takes a lower one for the end of the archive, and would end recovery. Any other
+program that runs it gets the codes as they are.`,
 		Example: "  restore_command = 'barman-cloud-wal-restore s3://backups/pg main %f %p'",
 	}
 	addCloud(a, cmd, &o, 2, 2, func(ctx context.Context, store *cloud.Store, args []string) error {
@@ -46,6 +48,9 @@ lower one for the end of the archive, and would end recovery.`,
 	cmd.Flags().BoolVar(&noPartial, "no-partial", false, "never take an unfinished segment")
 	cmd.ValidArgsFunction = completeCloud(cobra.ShellCompDirectiveDefault)
 	restoring = restores(cmd, &partial, codeOfCloud)
+	if !walrestore.RunByPostgreSQL(os.Getpid()) {
+		restoring.state = walrestore.Elsewhere
+	}
 	restoring.settle(cmd)
 	return cmd
 }
