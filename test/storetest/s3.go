@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/http"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"sync"
@@ -28,7 +30,7 @@ const (
 var minio = program{
 	name: "MinIO", file: "minio", ready: "/minio/health/ready",
 	command: func(file, data string, port int) (args, env []string) {
-		return []string{file, "server", "--quiet", "--address", "127.0.0.1:" + strconv.Itoa(port), "--certs-dir", data + "/certs", data + "/disk"},
+		return []string{file, "server", "--quiet", "--address", "127.0.0.1:" + strconv.Itoa(port), "--certs-dir", data + "/../certs", data + "/disk"},
 			[]string{
 				"MINIO_ROOT_USER=" + accessKey, "MINIO_ROOT_PASSWORD=" + secretKey, "MINIO_REGION=" + region,
 				"MINIO_KMS_SECRET_KEY=" + KMSKey + ":YmFybWFuLXRlc3Qta2V5LW9mLTMyLWJ5dGVzLWxvbmc=",
@@ -39,6 +41,28 @@ var minio = program{
 
 var startMinIO = sync.OnceValues(minio.start)
 
+var startSecureMinIO = sync.OnceValues(func() (*server, error) {
+	secure := minio
+	secure.tls = true
+	return secure.start()
+})
+
+// NewSecureS3 makes a bucket on a MinIO that speaks TLS, for clients that speak nothing else. The certificate to trust is the
+// file that AWS_CA_BUNDLE names in its environment.
+func NewSecureS3(t testing.TB) *Bucket {
+	t.Helper()
+	server, err := startSecureMinIO()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := filepath.Join(server.place, "certs", "public.crt")
+	client, err := trusting(ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newS3(t, "https://"+server.address, client, "AWS_CA_BUNDLE="+ca)
+}
+
 // NewS3 makes a bucket on MinIO. It wants path style addresses, as every store has that has no name of its own.
 func NewS3(t testing.TB) *Bucket {
 	t.Helper()
@@ -46,15 +70,20 @@ func NewS3(t testing.TB) *Bucket {
 	if err != nil {
 		t.Fatal(err)
 	}
-	name, endpoint := newName(), "http://"+server.address
+	return newS3(t, "http://"+server.address, http.DefaultClient)
+}
+
+func newS3(t testing.TB, endpoint string, client *http.Client, more ...string) *Bucket {
+	t.Helper()
+	name := newName()
 	return open(t, &Bucket{
 		Provider: S3, Name: name, URL: "s3://" + name, Endpoint: endpoint,
-		Env: []string{
+		Env: append([]string{
 			"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_SECRET_ACCESS_KEY=" + secretKey, "AWS_DEFAULT_REGION=" + region, "AWS_REGION=" + region,
 			"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null",
-		},
+		}, more...),
 		store: bucketsOfS3{s3.New(s3.Options{
-			BaseEndpoint: &endpoint, Region: region, UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
+			HTTPClient: client, BaseEndpoint: &endpoint, Region: region, UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
 		})},
 	})
 }

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ const readyWithin = 2 * time.Minute
 // server is a store that runs.
 type server struct {
 	address string         // host and port
+	place   string         // its scratch directory
 	life    io.WriteCloser // the guard's standard input, which nobody may close, the collector of garbage included
 }
 
@@ -29,6 +31,7 @@ type program struct {
 	name  string
 	file  string // below the cache; what has to be there
 	ready string // path that answers when the store is ready, with any status below 500
+	tls   bool   // it speaks TLS, and the path is one of https
 
 	// command returns the arguments, the first of which is the program, and the environment.
 	command func(file, data string, port int) (args, env []string)
@@ -74,6 +77,11 @@ func (p program) launch(file string) (*server, error) {
 	if err := os.Mkdir(data, 0o700); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(directory))
 	}
+	if p.tls {
+		if err := certify(directory); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(directory))
+		}
+	}
 	args, env := p.command(file, data, port)
 	cmd := exec.Command("/bin/sh", append([]string{"-c", guard, "sh", directory}, args...)...)
 	cmd.Dir, cmd.Env = directory, append(env, "PATH=/usr/local/bin:/usr/bin:/bin", "HOME="+data, "TMPDIR="+directory)
@@ -91,8 +99,8 @@ func (p program) launch(file string) (*server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(directory))
 	}
-	s := &server{address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), life: stop}
-	if err := s.await(p.ready); err != nil {
+	s := &server{address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), place: directory, life: stop}
+	if err := s.await(p.ready, p.tls); err != nil {
 		text, _ := os.ReadFile(log)
 		err = fmt.Errorf("%s does not answer on %s: %w; its log:\n%s", p.name, s.address, err, strings.TrimSpace(string(text)))
 		return nil, errors.Join(err, stop.Close(), cmd.Wait())
@@ -101,12 +109,16 @@ func (p program) launch(file string) (*server, error) {
 }
 
 // await returns when the store answers.
-func (s *server) await(path string) error {
-	client := http.Client{Timeout: 5 * time.Second}
+func (s *server) await(path string, secure bool) error {
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	scheme := "http://"
+	if secure {
+		scheme = "https://"
+	}
 	var err error
 	for deadline := time.Now().Add(readyWithin); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		var answer *http.Response
-		answer, err = client.Get("http://" + s.address + path)
+		answer, err = client.Get(scheme + s.address + path)
 		if err != nil {
 			continue
 		}

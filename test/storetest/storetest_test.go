@@ -102,6 +102,19 @@ assert len(s3.get_object(Bucket=sys.argv[2], Key="a key")["Body"].read()) == 100
 	}
 }
 
+func TestAStoreOverTLSLetsThoseInWhoTrustIt(t *testing.T) {
+	b := NewSecureS3(t)
+	b.Put("key", []byte("content"))
+	cmd := exec.Command("/usr/bin/python3", "-c", `
+import boto3, sys
+assert boto3.client("s3", endpoint_url=sys.argv[1]).get_object(Bucket=sys.argv[2], Key="key")["Body"].read() == b"content"
+`, b.Endpoint, b.Name)
+	cmd.Env = b.Env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestTheProxyFailsAsItIsTold(t *testing.T) {
 	b, proxy := NewProxy(t, NewGCS(t))
 	content := []byte(strings.Repeat("0123456789", 10000))
