@@ -259,7 +259,7 @@ func (r *Remote) Lock(at string) (io.Closer, error) {
 	var failed *remote.Failed
 	switch {
 	case errors.As(err, &failed) && failed.Code == exitBusy:
-		return nil, sdk.Errorf(sdk.Busy, "another barman recovers into %s on the other host", at)
+		return nil, sdk.Errorf(sdk.Busy, "another barman recovers into %s on the other host, or the connection of one was lost and the sshd there has not noticed: 'fuser -v %s' shows it, and ClientAliveInterval in sshd_config makes it notice", at, at)
 	case errors.As(err, &failed): // it is not there
 	case err != nil:
 		return nil, err

@@ -35,6 +35,9 @@ const (
 	maxInfo = 512 << 20
 	// stopTime is how long rsync may take to end when it is told to.
 	stopTime = 5 * time.Second
+	// ioTimeout is after how many seconds without a byte rsync gives up: when the
+	// connection is silently lost nobody else would tell.
+	ioTimeout = 600
 )
 
 // Primary is the Barman that a passive server is copied from.
@@ -191,7 +194,7 @@ func (p Primary) rsync(ctx context.Context, from, to string, list io.Reader, opt
 	// rsync makes words of its option -e, and knows no shell: the command comes in the
 	// environment. What runs on the primary is one word of it, and names no files: these
 	// go over the connection.
-	args := append([]string{"--protect-args", "--times", "--perms", "-e", `sh -c '[ -n "$1" ] || shift; line=$*; eval "$BARMAN_PRIMARY_SSH"' sh`}, options...)
+	args := append([]string{"--protect-args", "--times", "--perms", "--timeout=" + strconv.Itoa(ioTimeout), "-e", `sh -c '[ -n "$1" ] || shift; line=$*; eval "$BARMAN_PRIMARY_SSH"' sh`}, options...)
 	if list != nil {
 		args = append(args, "--from0", "--files-from=-")
 	}

@@ -8,6 +8,21 @@ import (
 	"github.com/barman-go/barman/sdk"
 )
 
+// refuseUnprintable refuses paths with line breaks and the like, which the files
+// that PostgreSQL keeps paths in cannot hold.
+func refuseUnprintable(request Request) error {
+	given := map[string]string{"destination": request.Destination, "staging WAL directory": request.StagingWAL}
+	for name, location := range request.Tablespaces {
+		given["tablespace "+name] = location
+	}
+	for what, path := range given {
+		if strings.ContainsFunc(path, unprintable) {
+			return sdk.Errorf(sdk.Invalid, "%s %q: a path with a line break or another control character is of no use to PostgreSQL: give another one", what, path)
+		}
+	}
+	return nil
+}
+
 // placeTablespaces decides where each tablespace goes.
 func (r *run) placeTablespaces() error {
 	left := map[string]string{}

@@ -121,6 +121,9 @@ func Run(ctx context.Context, s *server.Server, request Request) (Report, error)
 	if !filepath.IsAbs(request.Destination) {
 		return Report{}, sdk.Errorf(sdk.Invalid, "destination %q: give an absolute path", request.Destination)
 	}
+	if err := refuseUnprintable(request); err != nil {
+		return Report{}, err
+	}
 	host, disconnect, err := reachHost(ctx, request.Remote)
 	if err != nil {
 		return Report{}, err

@@ -25,6 +25,7 @@ import (
 	"github.com/barman-go/barman/sdk"
 	"github.com/barman-go/barman/sdk/codec"
 	"github.com/barman-go/barman/sdk/host"
+	"github.com/barman-go/barman/sdk/wal"
 )
 
 // What goes to another host goes as a tar archive into a tar that unpacks it there:
@@ -183,9 +184,22 @@ func (u *upload) restore(ctx context.Context, o sdk.Object, content io.Reader, p
 		}
 	}
 	if o.Size == sdk.SizeUnknown {
+		o.Size = u.run.segmentSize(o.Name)
+	}
+	if o.Size == sdk.SizeUnknown {
 		return u.putUnsized(ctx, at, o, content)
 	}
 	return u.put(ctx, at, o, content)
+}
+
+// segmentSize is the size of a whole WAL segment, which all have; unknown for any
+// other file.
+func (r *run) segmentSize(name string) int64 {
+	parsed, err := wal.ParseName(name)
+	if size := r.request.Backup.SegmentSize; err == nil && parsed.Kind == wal.KindSegment && size > 0 {
+		return int64(size)
+	}
+	return sdk.SizeUnknown
 }
 
 // refuseLink lets a symbolic link pass only where recovery puts its own.

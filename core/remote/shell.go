@@ -25,6 +25,10 @@ type Shell struct{ Command string }
 // maxSaid is how much is kept of what a command says on standard error, its end.
 const maxSaid = 4 << 10
 
+// endedBySignal is what shells add to the number of the signal that ended a process
+// (POSIX, Shell Command Language, 2.8.2).
+const endedBySignal = 128
+
 // Running is a script that runs on the other host. Its methods are for one
 // goroutine.
 type Running struct {
@@ -88,6 +92,9 @@ func (r *Running) Wait() error {
 		return sdk.Errorf(sdk.Unavailable, "%s: %w", r.shell.Command, err)
 	case exit.ExitCode() == connectionFailed, !exit.Exited():
 		return sdk.Errorf(sdk.Unavailable, "%q does not connect, or lost the connection (%w)%s", r.shell.Command, exit, r.Said())
+	case exit.ExitCode() > endedBySignal:
+		// ssh's own end, as the shell that started it tells it, or that of the script there.
+		return sdk.Errorf(sdk.Unavailable, "%q lost the connection: a process was ended by the signal %q%s", r.shell.Command, syscall.Signal(exit.ExitCode()-endedBySignal), r.Said())
 	}
 	return &Failed{Code: exit.ExitCode(), Host: r.shell.Command, said: r.said.text()}
 }

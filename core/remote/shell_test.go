@@ -71,6 +71,14 @@ func TestALostConnectionIsNoAnswer(t *testing.T) {
 	}
 }
 
+func TestAnSSHThatIsKilledIsALostConnection(t *testing.T) {
+	// The shell that starts it tells with an exit code of its own.
+	err := Shell{Command: `f() { sh -c 'kill -9 $$'; exit $?; }; f`}.Run(t.Context(), nil, nil, `:`)
+	if sdk.KindOf(err) != sdk.Unavailable || !strings.Contains(err.Error(), "lost the connection") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestAScriptIsFedAndItsOutputRead(t *testing.T) {
 	var out bytes.Buffer
 	if err := (Shell{Command: "sh -c"}).Run(t.Context(), strings.NewReader("in"), &out, `cat; printf '%s' "$1"`, " 'out'"); err != nil || out.String() != "in 'out'" {
