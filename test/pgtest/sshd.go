@@ -20,8 +20,10 @@ import (
 type SSHDOptions struct {
 	// Path are directories that come first on the PATH of commands.
 	Path []string
-	// Env is added to the environment of commands.
+	// Env is added to the environment of commands. PATH is the whole of it, instead of one that leads to all programs.
 	Env map[string]string
+	// Network has the sshd on its other host instead of the loopback interface; its first host reaches it.
+	Network *Network
 }
 
 // SSHD is an sshd on the loopback interface, which stands for another host. Commands run there as the user of the test.
@@ -35,6 +37,7 @@ type SSHD struct {
 
 	t       testing.TB
 	log     string
+	network *Network
 	process *process
 }
 
@@ -64,7 +67,7 @@ func StartSSHD(t testing.TB, o SSHDOptions) *SSHD {
 		}
 	}
 	dir := Scratch(t)
-	s := &SSHD{User: self.Username, Client: filepath.Join(dir, "client"), t: t, log: filepath.Join(dir, "sshd.log")}
+	s := &SSHD{User: self.Username, Client: filepath.Join(dir, "client"), t: t, log: filepath.Join(dir, "sshd.log"), network: o.Network}
 	s.makeKeys(dir)
 	// Somebody may take the port between our looking and sshd's binding it: then look again.
 	for range 5 {
@@ -110,14 +113,17 @@ func (s *SSHD) makeKeys(dir string) {
 func (s *SSHD) configure(dir, ssh string, o SSHDOptions) {
 	s.t.Helper()
 	// A bash that believes to be within another one leaves the real user's .bashrc alone, which may do anything, and slowly.
-	env := []string{"SHLVL=1", "PATH=" + strings.Join(append(o.Path, "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"), ":")}
+	env := []string{"SHLVL=1"}
+	if _, given := o.Env["PATH"]; !given {
+		env = append(env, "PATH="+strings.Join(append(o.Path, "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"), ":"))
+	}
 	for name, value := range o.Env {
 		env = append(env, name+"="+value)
 	}
 	for i := range env {
 		env[i] = strconv.Quote(env[i])
 	}
-	s.write(filepath.Join(dir, "sshd_config"), fmt.Sprintf(`ListenAddress 127.0.0.1
+	s.write(filepath.Join(dir, "sshd_config"), fmt.Sprintf(`ListenAddress %s
 Port %d
 HostKey %s
 AuthorizedKeysFile %s
@@ -132,10 +138,10 @@ PidFile none
 MaxStartups 100
 LogLevel VERBOSE
 SetEnv %s
-`, s.Port, filepath.Join(dir, "host_key"), filepath.Join(s.Client, "key.pub"), strings.Join(env, " ")), 0o600)
+`, s.address(), s.Port, filepath.Join(dir, "host_key"), filepath.Join(s.Client, "key.pub"), strings.Join(env, " ")), 0o600)
 	s.write(filepath.Join(s.Client, "known_hosts"), "barman-test "+s.read(filepath.Join(dir, "host_key.pub")), 0o644)
 	// %i is the user's number.
-	s.write(filepath.Join(s.Client, "config"), fmt.Sprintf(`HostName 127.0.0.1
+	s.write(filepath.Join(s.Client, "config"), fmt.Sprintf(`HostName %s
 Port %d
 HostKeyAlias barman-test
 UserKnownHostsFile %s
@@ -147,7 +153,7 @@ IdentityAgent none
 IdentitiesOnly yes
 BatchMode yes
 ConnectTimeout 20
-`, s.Port, filepath.Join(s.Client, "known_hosts"), filepath.Join(s.Client, "key")), 0o644)
+`, s.address(), s.Port, filepath.Join(s.Client, "known_hosts"), filepath.Join(s.Client, "key")), 0o644)
 	s.write(filepath.Join(s.Client, "ssh"), fmt.Sprintf("#!/bin/sh\nexec %s -F %s \"$@\"\n", ssh, filepath.Join(s.Client, "config")), 0o755)
 }
 
@@ -158,6 +164,9 @@ func (s *SSHD) launch(sshd, config string) error {
 	}
 	defer log.Close()
 	cmd := exec.Command(sshd, "-D", "-e", "-f", config)
+	if s.network != nil {
+		cmd = s.network.within(s.network.over, cmd)
+	}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -169,10 +178,10 @@ func (s *SSHD) launch(sshd, config string) error {
 		close(p.done)
 	}()
 	for deadline := time.Now().Add(sshdWithin); ; time.Sleep(5 * time.Millisecond) {
-		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)))
+		err := s.listens()
 		if err == nil {
 			s.process = p
-			return conn.Close()
+			return nil
 		}
 		select {
 		case <-p.done:
@@ -183,6 +192,28 @@ func (s *SSHD) launch(sshd, config string) error {
 			return errors.Join(fmt.Errorf("sshd does not listen: %w; its log:\n%s", err, s.Log()), cmd.Process.Kill())
 		}
 	}
+}
+
+// listens tells whether somebody can get in.
+func (s *SSHD) listens() error {
+	if s.network != nil { // which this process cannot reach
+		if !strings.Contains(s.Log(), "Server listening on ") {
+			return errors.New("its log does not say so")
+		}
+		return nil
+	}
+	conn, err := net.Dial("tcp", net.JoinHostPort(s.address(), strconv.Itoa(s.Port)))
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+func (s *SSHD) address() string {
+	if s.network != nil {
+		return addressOver
+	}
+	return "127.0.0.1"
 }
 
 // Stop ends sshd and its connections, with what runs over them.
