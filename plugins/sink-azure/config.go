@@ -25,7 +25,7 @@ type Config struct {
 	HistoryTags     map[string]string `hcl:"history_tags,optional" doc:"Blob index tags of timeline history files, instead of those of all objects."`
 
 	PartSize      schema.ByteSize `hcl:"part_size,optional" default:"12MiB" doc:"How many bytes a block has. Blocks of very large objects grow, so that 50000 are enough."`
-	SinglePutSize schema.ByteSize `hcl:"single_put_size,optional" doc:"How many bytes an object that is stored in one request has at most (default: part_size, and without that 16MiB)."`
+	SinglePutSize schema.ByteSize `hcl:"single_put_size,optional" default:"16MiB" doc:"How many bytes an object that is stored in one request has at most: a WAL segment."`
 	ParallelParts int             `hcl:"parallel_parts,optional" default:"4" doc:"How many requests send or fetch bytes at once. Each needs memory for one block."`
 
 	BandwidthLimit schema.ByteSize `hcl:"bandwidth_limit,optional" doc:"The most bytes that are sent in a second; unlimited when left out."`

@@ -22,7 +22,7 @@ type Config struct {
 	HistoryTags  map[string]string `hcl:"history_tags,optional" doc:"Custom metadata of timeline history files, instead of those of all objects."`
 
 	PartSize      schema.ByteSize `hcl:"part_size,optional" default:"12MiB" doc:"How many bytes one request of an upload has: a multiple of 256KiB, else it is rounded down."`
-	SinglePutSize schema.ByteSize `hcl:"single_put_size,optional" doc:"How many bytes an object that is stored in one request has at most (default: part_size, and without that 16MiB)."`
+	SinglePutSize schema.ByteSize `hcl:"single_put_size,optional" default:"16MiB" doc:"How many bytes an object that is stored in one request has at most: a WAL segment."`
 	ParallelParts int             `hcl:"parallel_parts,optional" default:"4" doc:"How many requests fetch bytes at once, and how many parts wait in memory. The parts of one object are sent one after the other; objects are sent side by side."`
 
 	BandwidthLimit schema.ByteSize `hcl:"bandwidth_limit,optional" doc:"The most bytes that are sent in a second, and received; unlimited when left out."`

@@ -37,7 +37,7 @@ type Config struct {
 	CheckObjectLock bool        `hcl:"check_object_lock,optional" doc:"Before objects of a backup are deleted, make sure that none of them is locked, and delete nothing if one is."`
 
 	PartSize      schema.ByteSize `hcl:"part_size,optional" default:"12MiB" doc:"How many bytes a part has. Parts of very large objects grow, so that 10000 are enough."`
-	SinglePutSize schema.ByteSize `hcl:"single_put_size,optional" doc:"How many bytes an object that is stored in one request has at most (default: part_size, and without that 16MiB)."`
+	SinglePutSize schema.ByteSize `hcl:"single_put_size,optional" default:"16MiB" doc:"How many bytes an object that is stored in one request has at most: a WAL segment."`
 	ParallelParts int             `hcl:"parallel_parts,optional" default:"4" doc:"How many requests send or fetch bytes at once. Each needs memory for one part."`
 
 	BandwidthLimit schema.ByteSize `hcl:"bandwidth_limit,optional" doc:"The most bytes that are sent in a second, and received; unlimited when left out."`

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/sdk/schema"
 	"github.com/barman-go/barman/test/storetest"
 )
 
@@ -181,7 +182,11 @@ func TestASegmentIsArchivedOnceWhateverItIsCompressedWith(t *testing.T) {
 func TestRequestsAreAsFewAsCanBe(t *testing.T) {
 	b, proxy := storetest.NewProxy(t, storetest.NewS3(t))
 	c := configure(b)
-	c.PartSize = 16 << 20
+	var defaults Config
+	if err := schema.Decode([]byte(`{"url": "s3://bucket"}`), &defaults); err != nil {
+		t.Fatal(err)
+	}
+	c.PartSize, c.SinglePutSize = defaults.PartSize, defaults.SinglePutSize
 	s := start(t, c)
 	large := random(40 << 20)
 	for _, step := range []struct {
