@@ -17,8 +17,8 @@ import (
 // cloudSite is a site beside a store that speaks TLS, which pgbackrest insists on.
 type cloudSite struct {
 	*site
-	bucket *storetest.Bucket
-	wal    []string // paths of complete segments
+	bucket  *storetest.Bucket
+	segment string // the path of one that is full of WAL
 }
 
 // cloudPrograms are the programs of one origin.
@@ -77,11 +77,23 @@ func (s *cloudSite) pgbackrestInBucket(directory string, args ...string) *exec.C
 	return s.environment(exec.Command("pgbackrest", append(options, args...)...))
 }
 
+// fillSegment has transactions fill a segment with WAL, as where there is a load, and
+// returns its path. Nothing archives, so nothing waits for that.
+func (s *cloudSite) fillSegment() string {
+	s.cluster.SwitchWAL()
+	s.cluster.Exec("SELECT pg_create_restore_point('beginning of segment')")
+	segment := pgtest.One[string](s.cluster, "SELECT pg_walfile_name(pg_current_wal_insert_lsn())")
+	for pgtest.One[bool](s.cluster, "SELECT pg_walfile_name(pg_current_wal_insert_lsn()) = $1", segment) {
+		s.cluster.Pgbench("-n", "-c", "4", "-j", "2", "-t", "1000")
+	}
+	return filepath.Join(s.cluster.DataDir, "pg_wal", segment)
+}
+
 // archives is a contender that archives one segment.
 func (s *cloudSite) archives(by cloudPrograms, options ...string) contender {
 	return contender{name: by.name, run: func() sample {
 		place := s.emptied("wal")
-		measured := run(s.B, s.cloud(by, "wal-archive", options, place, s.wal[0]), 0)
+		measured := run(s.B, s.cloud(by, "wal-archive", options, place, s.segment), 0)
 		measured.stored = s.stored("wal")
 		return measured
 	}}
@@ -91,7 +103,7 @@ func (s *cloudSite) pushes() contender {
 	return contender{name: "pgbackrest archive-push", run: func() sample {
 		s.emptied("pgbackrest")
 		run(s.B, s.pgbackrestInBucket(s.cluster.DataDir, "--no-online", "stanza-create"), 0)
-		measured := run(s.B, s.pgbackrestInBucket(s.cluster.DataDir, "--compress-type=zst", "--compress-level=3", "archive-push", s.wal[0]), 0)
+		measured := run(s.B, s.pgbackrestInBucket(s.cluster.DataDir, "--compress-type=zst", "--compress-level=3", "archive-push", s.segment), 0)
 		measured.stored = s.stored("pgbackrest/archive/bench")
 		return measured
 	}}
@@ -101,14 +113,14 @@ func (s *cloudSite) pushes() contender {
 func (s *cloudSite) fetches(by cloudPrograms) contender {
 	return contender{name: by.name, run: func() sample {
 		to := s.place("fetched")
-		return run(s.B, s.cloud(by, "wal-restore", nil, s.bucket.URL+"/wal", filepath.Base(s.wal[0]), to), 0)
+		return run(s.B, s.cloud(by, "wal-restore", nil, s.bucket.URL+"/wal", filepath.Base(s.segment), to), 0)
 	}}
 }
 
 func (s *cloudSite) gets() contender {
 	return contender{name: "pgbackrest archive-get", run: func() sample {
 		to := s.place("fetched")
-		return run(s.B, s.pgbackrestInBucket(s.cluster.DataDir, "archive-get", filepath.Base(s.wal[0]), to), 0)
+		return run(s.B, s.pgbackrestInBucket(s.cluster.DataDir, "archive-get", filepath.Base(s.segment), to), 0)
 	}}
 }
 
@@ -166,12 +178,11 @@ func (s *cloudSite) pgbackrestRestores() contender {
 // pgbackrest, all of them with the same store.
 func BenchmarkCloud(b *testing.B) {
 	s := &cloudSite{site: newSite(b), bucket: storetest.NewSecureS3(b)}
-	// Where nothing archives, nothing waits for WAL to be archived.
-	s.wal = []string{filepath.Join(s.cluster.DataDir, "pg_wal", s.cluster.SwitchWAL())}
+	s.segment = s.fillSegment()
 	beside, besidePgbackrest := [2]string{"barman", debians.name}, [2]string{"barman", "pgbackrest"}
 	const store = "MinIO on this host, over TLS, which all of them speak to; processes and plugins started for each run."
 	measure := func(name, title string, with func(at *cloudSite, r *report)) part {
-		return part{name, title, func(inside *site, r *report) { with(&cloudSite{inside, s.bucket.In(inside.B), s.wal}, r) }}
+		return part{name, title, func(inside *site, r *report) { with(&cloudSite{inside, s.bucket.In(inside.B), s.segment}, r) }}
 	}
 	s.runParts(b,
 		measure("wal-archive", "One segment into a bucket", func(at *cloudSite, r *report) {
