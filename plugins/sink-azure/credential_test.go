@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/test/storetest"
 )
 
 func TestCredentialsAreChosenInTheOrderOfPythonBarman(t *testing.T) {
@@ -52,7 +53,7 @@ func TestCredentialsThatCannotWorkAreExplainedWithoutShowingThem(t *testing.T) {
 	} {
 		l.source = "the credential of this test"
 		_, err := l.client(place, http.DefaultClient, "")
-		wantKind(t, what, err, sdk.Invalid, l.source)
+		storetest.WantKind(t, what, err, sdk.Invalid, l.source)
 		if err != nil && (strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "c2VjcmV0")) {
 			t.Errorf("%s: the error shows the secret: %v", what, err)
 		}

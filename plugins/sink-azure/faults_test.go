@@ -20,7 +20,7 @@ func TestFaultsThatPassAreSurvived(t *testing.T) {
 	c := configure(b)
 	c.ReadTimeout = time.Second
 	s := start(t, c)
-	small, large := random(100_000), random(3*partSize+17)
+	small, large := storetest.Random(100_000), storetest.Random(3*partSize+17)
 	round := 0
 	for what, fault := range map[string]storetest.Fault{
 		"500":                           {Times: 2, Does: storetest.Answer(500, "InternalError")},
@@ -40,15 +40,15 @@ func TestFaultsThatPassAreSurvived(t *testing.T) {
 		round++
 		info, data := fmt.Sprintf("base/%d/backup.info", round), fmt.Sprintf("base/%d/data/base.tar", round)
 		for name, content := range map[string][]byte{info: small, data: large} {
-			if err := put(t.Context(), s, name, content); err != nil {
+			if err := storetest.Put(t.Context(), s, name, content); err != nil {
 				t.Errorf("%s: store %s: %v", what, name, err)
 				continue
 			}
-			if got, err := get(t.Context(), s, name); err != nil || !bytes.Equal(got, content) {
+			if got, err := storetest.Get(t.Context(), s, name); err != nil || !bytes.Equal(got, content) {
 				t.Errorf("%s: %s comes back with %d bytes (%v)", what, name, len(got), err)
 			}
 		}
-		if names, err := list(t.Context(), s, fmt.Sprintf("base/%d/", round)); err != nil || len(names) != 2 {
+		if names, err := storetest.List(t.Context(), s, fmt.Sprintf("base/%d/", round)); err != nil || len(names) != 2 {
 			t.Errorf("%s: %q (%v)", what, names, err)
 		}
 		if err := s.Delete(t.Context(), []string{info, data}); err != nil {
@@ -65,12 +65,12 @@ func TestAStoreThatStaysAwayIsGivenUp(t *testing.T) {
 	s := start(t, c)
 	proxy.Fail(storetest.Fault{Does: storetest.Reset})
 	for what, err := range map[string]error{
-		"put":    put(t.Context(), s, segment, []byte("x")),
-		"get":    second(get(t.Context(), s, segment)),
-		"list":   second(list(t.Context(), s, "")),
+		"put":    storetest.Put(t.Context(), s, segment, []byte("x")),
+		"get":    second(storetest.Get(t.Context(), s, segment)),
+		"list":   second(storetest.List(t.Context(), s, "")),
 		"delete": s.Delete(t.Context(), []string{segment}),
 	} {
-		wantKind(t, what, err, sdk.Unavailable, b.URL)
+		storetest.WantKind(t, what, err, sdk.Unavailable, b.URL)
 		if err != nil && strings.Contains(err.Error(), "sig=") {
 			t.Errorf("%s: the error shows the token: %v", what, err)
 		}
@@ -87,17 +87,17 @@ func TestWhoMayNotIsTold(t *testing.T) {
 	expired := configure(b.WithSAS("rwdlac", time.Now().Add(-time.Hour)))
 	for what, c := range map[string]Config{"account_key": wrong, "sas_token": expired} {
 		s := start(t, c)
-		wantKind(t, "list", second(list(t.Context(), s, "")), sdk.Denied, b.URL, what)
-		wantKind(t, "put", put(t.Context(), s, segment, nil), sdk.Denied, b.URL, what)
+		storetest.WantKind(t, "list", second(storetest.List(t.Context(), s, "")), sdk.Denied, b.URL, what)
+		storetest.WantKind(t, "put", storetest.Put(t.Context(), s, segment, nil), sdk.Denied, b.URL, what)
 	}
 	s := start(t, reader)
-	if _, err := list(t.Context(), s, ""); err != nil {
+	if _, err := storetest.List(t.Context(), s, ""); err != nil {
 		t.Errorf("a token to read and to list: %v", err)
 	}
 	for what, err := range map[string]error{
-		"put": put(t.Context(), s, "base/a/backup.info", []byte("x")), "delete": s.Delete(t.Context(), []string{"base/a/backup.info"}),
+		"put": storetest.Put(t.Context(), s, "base/a/backup.info", []byte("x")), "delete": s.Delete(t.Context(), []string{"base/a/backup.info"}),
 	} {
-		wantKind(t, what, err, sdk.Denied, "sas_token", "permissions")
+		storetest.WantKind(t, what, err, sdk.Denied, "sas_token", "permissions")
 		if err != nil && strings.Contains(err.Error(), reader.SASToken.Reveal()) {
 			t.Errorf("%s: the error shows the token: %v", what, err)
 		}
@@ -108,11 +108,11 @@ func TestADamagedBlobIsAnError(t *testing.T) {
 	b, proxy := storetest.NewProxy(t, storetest.NewAzure(t))
 	s := start(t, configure(b))
 	for name, size := range map[string]int{"base/a/backup.info": 100_000, "base/a/data/base.tar": 2*partSize + 1} {
-		if err := put(t.Context(), s, name, random(size)); err != nil {
+		if err := storetest.Put(t.Context(), s, name, storetest.Random(size)); err != nil {
 			t.Fatal(err)
 		}
 		proxy.Fail(storetest.Fault{Method: http.MethodGet, Times: 1, Does: storetest.Flip(50_000)})
-		wantKind(t, name, second(get(t.Context(), s, name)), sdk.Corrupt, "damaged")
+		storetest.WantKind(t, name, second(storetest.Get(t.Context(), s, name)), sdk.Corrupt, "damaged")
 		proxy.Heal()
 	}
 }
@@ -120,12 +120,12 @@ func TestADamagedBlobIsAnError(t *testing.T) {
 func TestABlobThatIsReplacedWhileItIsReadIsAnError(t *testing.T) {
 	b, proxy := storetest.NewProxy(t, storetest.NewAzure(t))
 	s := start(t, configure(b))
-	if err := put(t.Context(), s, "base/a/data/base.tar", random(2*partSize)); err != nil {
+	if err := storetest.Put(t.Context(), s, "base/a/data/base.tar", storetest.Random(2*partSize)); err != nil {
 		t.Fatal(err)
 	}
 	proxy.Fail(storetest.Fault{Method: http.MethodGet, Times: 1, Does: storetest.Cut(1000)})
-	proxy.Fail(storetest.Fault{Method: http.MethodGet, Skip: 1, Times: 1, Does: storetest.Then(func() { b.Put("main/base/a/data.tar", random(2*partSize)) })})
-	wantKind(t, "read", second(get(t.Context(), s, "base/a/data/base.tar")), sdk.Corrupt, "replaced")
+	proxy.Fail(storetest.Fault{Method: http.MethodGet, Skip: 1, Times: 1, Does: storetest.Then(func() { b.Put("main/base/a/data.tar", storetest.Random(2*partSize)) })})
+	storetest.WantKind(t, "read", second(storetest.Get(t.Context(), s, "base/a/data/base.tar")), sdk.Corrupt, "replaced")
 }
 
 func TestAnUploadThatFailsLeavesNothingVisible(t *testing.T) {
@@ -133,7 +133,7 @@ func TestAnUploadThatFailsLeavesNothingVisible(t *testing.T) {
 	s := start(t, configure(b))
 	broken := errors.New("the source broke")
 	for _, replace := range []bool{false, true} {
-		r := io.MultiReader(bytes.NewReader(random(3*partSize)), failing{broken})
+		r := io.MultiReader(bytes.NewReader(storetest.Random(3*partSize)), failing{broken})
 		if _, err := s.Put(t.Context(), sdk.Object{Name: "base/a/data/base.tar", Size: sdk.SizeUnknown, Replace: replace}, r); !errors.Is(err, broken) {
 			t.Errorf("%v", err)
 		}
@@ -144,12 +144,12 @@ func TestAnUploadThatFailsLeavesNothingVisible(t *testing.T) {
 		// The blob that the next round is to replace; and blocks that are left do not keep
 		// it from being stored.
 		if !replace {
-			if err := put(t.Context(), s, "base/a/data/base.tar", random(2*partSize)); err != nil {
+			if err := storetest.Put(t.Context(), s, "base/a/data/base.tar", storetest.Random(2*partSize)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if got := b.Read("main/base/a/data.tar"); !bytes.Equal(got, random(2*partSize)) {
+	if got := b.Read("main/base/a/data.tar"); !bytes.Equal(got, storetest.Random(2*partSize)) {
 		t.Errorf("the blob that was to be replaced has %d bytes", len(got))
 	}
 }
@@ -162,14 +162,14 @@ func TestTwoUploadsOfOneNameDoNotMix(t *testing.T) {
 	b, proxy := storetest.NewProxy(t, storetest.NewAzure(t))
 	s := start(t, configure(b))
 	const name, key = "base/a/data/base.tar", "main/base/a/data.tar"
-	other := append(random(partSize), random(2*partSize)...)
+	other := append(storetest.Random(partSize), storetest.Random(2*partSize)...)
 	// When the first one has staged its blocks, the other one does all it has to.
 	proxy.Fail(storetest.Fault{Method: http.MethodPut, Path: key, Skip: 3, Times: 1, Does: storetest.Then(func() {
-		if err := put(context.WithoutCancel(t.Context()), start(t, configure(b)), name, other); err != nil {
+		if err := storetest.Put(context.WithoutCancel(t.Context()), start(t, configure(b)), name, other); err != nil {
 			t.Errorf("the other one: %v", err)
 		}
 	})})
-	wantKind(t, "the first one", put(t.Context(), s, name, random(3*partSize)), sdk.Exists, key)
+	storetest.WantKind(t, "the first one", storetest.Put(t.Context(), s, name, storetest.Random(3*partSize)), sdk.Exists, key)
 	if got := b.Read(key); !bytes.Equal(got, other) {
 		t.Errorf("what is stored is not what the other one sent")
 	}

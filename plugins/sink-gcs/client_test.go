@@ -64,7 +64,7 @@ func TestAServiceAccountIsLoggedIn(t *testing.T) {
 	c := Config{URL: b.URL, Endpoint: b.Endpoint, Credentials: file, PartSize: partSize}
 	s := start(t, c)
 	for name, size := range map[string]int{"base/a/backup.info": 100, "base/a/data/base.tar": 2 * partSize} {
-		if err := put(t.Context(), s, name, random(size)); err != nil {
+		if err := storetest.Put(t.Context(), s, name, storetest.Random(size)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -74,8 +74,8 @@ func TestAServiceAccountIsLoggedIn(t *testing.T) {
 		}
 	}
 	allowed = false
-	err := put(t.Context(), start(t, c), "base/b/backup.info", nil)
-	wantKind(t, "put with a key that was revoked", err, sdk.Denied, "revoked")
+	err := storetest.Put(t.Context(), start(t, c), "base/b/backup.info", nil)
+	storetest.WantKind(t, "put with a key that was revoked", err, sdk.Denied, "revoked")
 	if err != nil && strings.Contains(err.Error(), secret) {
 		t.Errorf("the error shows the key: %v", err)
 	}

@@ -18,7 +18,7 @@ func TestFaultsThatPassAreSurvived(t *testing.T) {
 	c := configure(t, b)
 	c.ReadTimeout = time.Second
 	s := start(t, c)
-	small, large := random(100_000), random(3*partSize+17)
+	small, large := storetest.Random(100_000), storetest.Random(3*partSize+17)
 	round := 0
 	for what, fault := range map[string]storetest.Fault{
 		"500":                      {Times: 2, Does: storetest.Answer(500, "InternalError")},
@@ -37,15 +37,15 @@ func TestFaultsThatPassAreSurvived(t *testing.T) {
 		round++
 		info, data := fmt.Sprintf("base/%d/backup.info", round), fmt.Sprintf("base/%d/data/base.tar", round)
 		for name, content := range map[string][]byte{info: small, data: large} {
-			if err := put(t.Context(), s, name, content); err != nil {
+			if err := storetest.Put(t.Context(), s, name, content); err != nil {
 				t.Errorf("%s: store %s: %v", what, name, err)
 				continue
 			}
-			if got, err := get(t.Context(), s, name); err != nil || !bytes.Equal(got, content) {
+			if got, err := storetest.Get(t.Context(), s, name); err != nil || !bytes.Equal(got, content) {
 				t.Errorf("%s: %s comes back with %d bytes (%v)", what, name, len(got), err)
 			}
 		}
-		if names, err := list(t.Context(), s, fmt.Sprintf("base/%d/", round)); err != nil || len(names) != 2 {
+		if names, err := storetest.List(t.Context(), s, fmt.Sprintf("base/%d/", round)); err != nil || len(names) != 2 {
 			t.Errorf("%s: %q (%v)", what, names, err)
 		}
 		if err := s.Delete(t.Context(), []string{info, data}); err != nil {
@@ -62,12 +62,12 @@ func TestAStoreThatStaysAwayIsGivenUp(t *testing.T) {
 	s := start(t, c)
 	proxy.Fail(storetest.Fault{Does: storetest.Reset})
 	for what, err := range map[string]error{
-		"put":    put(t.Context(), s, segment, []byte("x")),
-		"get":    second(get(t.Context(), s, segment)),
-		"list":   second(list(t.Context(), s, "")),
+		"put":    storetest.Put(t.Context(), s, segment, []byte("x")),
+		"get":    second(storetest.Get(t.Context(), s, segment)),
+		"list":   second(storetest.List(t.Context(), s, "")),
 		"delete": s.Delete(t.Context(), []string{segment}),
 	} {
-		wantKind(t, what, err, sdk.Unavailable, b.URL)
+		storetest.WantKind(t, what, err, sdk.Unavailable, b.URL)
 	}
 }
 
@@ -79,11 +79,11 @@ func TestWhoMayNotIsTold(t *testing.T) {
 	for status, advice := range map[int]string{401: "credentials", 403: "Storage Object User"} {
 		proxy.Fail(storetest.Fault{Does: storetest.Answer(status, "forbidden")})
 		for what, err := range map[string]error{
-			"put": put(t.Context(), s, "base/a/backup.info", []byte("x")), "large put": put(t.Context(), s, "base/a/data/base.tar", random(2*partSize)),
-			"get": second(get(t.Context(), s, segment)), "list": second(list(t.Context(), s, "")),
+			"put": storetest.Put(t.Context(), s, "base/a/backup.info", []byte("x")), "large put": storetest.Put(t.Context(), s, "base/a/data/base.tar", storetest.Random(2*partSize)),
+			"get": second(storetest.Get(t.Context(), s, segment)), "list": second(storetest.List(t.Context(), s, "")),
 			"delete": s.Delete(t.Context(), []string{"base/a/backup.info", "base/a/data/base.tar"}),
 		} {
-			wantKind(t, what, err, sdk.Denied, b.URL, advice)
+			storetest.WantKind(t, what, err, sdk.Denied, b.URL, advice)
 		}
 	}
 }
@@ -92,20 +92,20 @@ func TestWithoutCredentialsOneIsToldHowToGetSome(t *testing.T) {
 	t.Setenv("STORAGE_EMULATOR_HOST", "")
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere/key.json")
 	_, err := open(t.Context(), sdk.Server{Name: "main"}, &Config{URL: "gs://backups"})
-	wantKind(t, "open", err, sdk.Denied, "/nowhere/key.json", "GOOGLE_APPLICATION_CREDENTIALS")
+	storetest.WantKind(t, "open", err, sdk.Denied, "/nowhere/key.json", "GOOGLE_APPLICATION_CREDENTIALS")
 	_, err = open(t.Context(), sdk.Server{Name: "main"}, &Config{URL: "gs://backups", Credentials: "/elsewhere/key.json"})
-	wantKind(t, "open with a setting", err, sdk.Denied, "/elsewhere/key.json")
+	storetest.WantKind(t, "open with a setting", err, sdk.Denied, "/elsewhere/key.json")
 }
 
 func TestADamagedObjectIsAnError(t *testing.T) {
 	b, proxy := storetest.NewProxy(t, storetest.NewGCS(t))
 	s := start(t, configure(t, b))
 	for name, size := range map[string]int{"base/a/backup.info": 100_000, "base/a/data/base.tar": 2*partSize + 1} {
-		if err := put(t.Context(), s, name, random(size)); err != nil {
+		if err := storetest.Put(t.Context(), s, name, storetest.Random(size)); err != nil {
 			t.Fatal(err)
 		}
 		proxy.Fail(storetest.Fault{Method: http.MethodGet, Times: 1, Does: storetest.Flip(50_000)})
-		wantKind(t, name, second(get(t.Context(), s, name)), sdk.Corrupt, "damaged")
+		storetest.WantKind(t, name, second(storetest.Get(t.Context(), s, name)), sdk.Corrupt, "damaged")
 		proxy.Heal()
 	}
 }
@@ -113,12 +113,12 @@ func TestADamagedObjectIsAnError(t *testing.T) {
 func TestAnObjectThatIsReplacedWhileItIsReadIsAnError(t *testing.T) {
 	b, proxy := storetest.NewProxy(t, storetest.NewGCS(t))
 	s := start(t, configure(t, b))
-	if err := put(t.Context(), s, "base/a/data/base.tar", random(2*partSize)); err != nil {
+	if err := storetest.Put(t.Context(), s, "base/a/data/base.tar", storetest.Random(2*partSize)); err != nil {
 		t.Fatal(err)
 	}
 	proxy.Fail(storetest.Fault{Method: http.MethodGet, Times: 1, Does: storetest.Cut(1000)})
-	proxy.Fail(storetest.Fault{Method: http.MethodGet, Skip: 1, Times: 1, Does: storetest.Then(func() { b.Put("main/base/a/data.tar", random(2*partSize)) })})
-	wantKind(t, "read", second(get(t.Context(), s, "base/a/data/base.tar")), sdk.Corrupt, "replaced")
+	proxy.Fail(storetest.Fault{Method: http.MethodGet, Skip: 1, Times: 1, Does: storetest.Then(func() { b.Put("main/base/a/data.tar", storetest.Random(2*partSize)) })})
+	storetest.WantKind(t, "read", second(storetest.Get(t.Context(), s, "base/a/data/base.tar")), sdk.Corrupt, "replaced")
 }
 
 func TestAnUploadThatFailsLeavesNothingVisible(t *testing.T) {
@@ -126,7 +126,7 @@ func TestAnUploadThatFailsLeavesNothingVisible(t *testing.T) {
 	s := start(t, configure(t, b))
 	broken := errors.New("the source broke")
 	for _, replace := range []bool{false, true} {
-		r := io.MultiReader(bytes.NewReader(random(3*partSize)), failing{broken})
+		r := io.MultiReader(bytes.NewReader(storetest.Random(3*partSize)), failing{broken})
 		if _, err := s.Put(t.Context(), sdk.Object{Name: "base/a/data/base.tar", Size: sdk.SizeUnknown, Replace: replace}, r); !errors.Is(err, broken) {
 			t.Errorf("%v", err)
 		}
@@ -137,12 +137,12 @@ func TestAnUploadThatFailsLeavesNothingVisible(t *testing.T) {
 		// The object that the next round is to replace; and blocks that are left do not keep
 		// it from being stored.
 		if !replace {
-			if err := put(t.Context(), s, "base/a/data/base.tar", random(2*partSize)); err != nil {
+			if err := storetest.Put(t.Context(), s, "base/a/data/base.tar", storetest.Random(2*partSize)); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if got := b.Read("main/base/a/data.tar"); !bytes.Equal(got, random(2*partSize)) {
+	if got := b.Read("main/base/a/data.tar"); !bytes.Equal(got, storetest.Random(2*partSize)) {
 		t.Errorf("the object that was to be replaced has %d bytes", len(got))
 	}
 }
@@ -157,7 +157,7 @@ func TestTwoUploadsOfOneNameDoNotMix(t *testing.T) {
 	const name, key = "base/a/data/base.tar", "main/base/a/data.tar"
 	// Before the last part of the first one, the other one is complete.
 	proxy.Fail(storetest.Fault{Method: http.MethodPut, Skip: 2, Times: 1, Does: storetest.Then(func() { b.Put(key, []byte("the other")) })})
-	wantKind(t, "the first one", put(t.Context(), s, name, random(3*partSize)), sdk.Exists, key)
+	storetest.WantKind(t, "the first one", storetest.Put(t.Context(), s, name, storetest.Random(3*partSize)), sdk.Exists, key)
 	if got := b.Read(key); string(got) != "the other" {
 		t.Errorf("%d bytes are stored, not those of the other one", len(got))
 	}

@@ -1,12 +1,7 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"io"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -36,51 +31,6 @@ func start(t *testing.T, c Config) sdk.Sink {
 	return s
 }
 
-// random are bytes that are the same in each run.
-func random(size int) []byte {
-	b := make([]byte, size)
-	source := rand.NewChaCha8([32]byte{1})
-	_, _ = source.Read(b) // never fails
-	return b
-}
-
-func put(ctx context.Context, s sdk.Sink, name string, content []byte) error {
-	_, err := s.Put(ctx, sdk.Object{Name: name, Size: sdk.SizeUnknown}, bytes.NewReader(content))
-	return err
-}
-
-func get(ctx context.Context, s sdk.Sink, name string) ([]byte, error) {
-	_, r, err := s.Get(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	b, err := io.ReadAll(r)
-	return b, errors.Join(err, r.Close())
-}
-
-func list(ctx context.Context, s sdk.Sink, prefix string) (names []string, err error) {
-	for o, err := range s.List(ctx, prefix) {
-		if err != nil {
-			return names, err
-		}
-		names = append(names, o.Name)
-	}
-	return names, nil
-}
-
-func wantKind(t *testing.T, what string, err error, kind sdk.ErrorKind, words ...string) {
-	t.Helper()
-	if sdk.KindOf(err) != kind || err == nil {
-		t.Errorf("%s: an error of kind %s instead of %s: %v", what, sdk.KindOf(err), kind, err)
-		return
-	}
-	for _, word := range words {
-		if !strings.Contains(err.Error(), word) {
-			t.Errorf("%s: the error does not mention %q: %v", what, word, err)
-		}
-	}
-}
-
 const segment = "wals/0000000100000000/000000010000000000000001"
 
 func TestRequestsAreAsFewAsCanBe(t *testing.T) {
@@ -101,13 +51,13 @@ func TestRequestsAreAsFewAsCanBe(t *testing.T) {
 		}
 	}
 	count("a small object", map[string]int{"POST alt,ifGenerationMatch,name,prettyPrint,projection,uploadType": 1}, func() error {
-		return put(t.Context(), s, "base/a/backup.info", random(100))
+		return storetest.Put(t.Context(), s, "base/a/backup.info", storetest.Random(100))
 	})
 	count("an object of four parts", map[string]int{"POST ifGenerationMatch,name,uploadType": 1, "PUT name,uploadType,upload_id": 4}, func() error {
-		return put(t.Context(), s, "base/a/data/base.tar", random(4*partSize))
+		return storetest.Put(t.Context(), s, "base/a/data/base.tar", storetest.Random(4*partSize))
 	})
 	count("reading it", map[string]int{"GET alt,prettyPrint,projection": 1}, func() error {
-		_, err := get(t.Context(), s, "base/a/data/base.tar")
+		_, err := storetest.Get(t.Context(), s, "base/a/data/base.tar")
 		return err
 	})
 	var names []string
@@ -124,7 +74,7 @@ func TestObjectsAreStoredAsTheSettingsSay(t *testing.T) {
 	c.Tags, c.HistoryTags = map[string]string{"team": "data & more"}, map[string]string{"keep": "always"}
 	s := start(t, c)
 	for name, size := range map[string]int{"base/a/data/base.tar": 2*partSize + 1, segment: 100, "wals/00000002.history": 50} {
-		if err := put(t.Context(), s, name, random(size)); err != nil {
+		if err := storetest.Put(t.Context(), s, name, storetest.Random(size)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -152,7 +102,7 @@ func TestEveryObjectIsEncryptedWithTheKey(t *testing.T) {
 	c.KMSKey = "projects/p/locations/l/keyRings/r/cryptoKeys/k"
 	s := start(t, c)
 	for name, size := range map[string]int{"base/a/data/base.tar": 2 * partSize, "base/a/backup.info": 100} {
-		if err := put(t.Context(), s, name, random(size)); err != nil {
+		if err := storetest.Put(t.Context(), s, name, storetest.Random(size)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -174,12 +124,12 @@ func TestABucketIsCreatedIfThatIsWanted(t *testing.T) {
 	b := storetest.NewGCS(t)
 	c := configure(t, b)
 	c.URL += "-new"
-	_, err := list(t.Context(), start(t, c), "")
-	wantKind(t, "list a bucket that is missing", err, sdk.NotFound, c.URL)
-	wantKind(t, "store in it", put(t.Context(), start(t, c), segment, nil), sdk.Invalid, c.URL, "create the bucket")
+	_, err := storetest.List(t.Context(), start(t, c), "")
+	storetest.WantKind(t, "list a bucket that is missing", err, sdk.NotFound, c.URL)
+	storetest.WantKind(t, "store in it", storetest.Put(t.Context(), start(t, c), segment, nil), sdk.Invalid, c.URL, "create the bucket")
 	c.CreateBucket = true
 	for range 2 {
-		if names, err := list(t.Context(), start(t, c), ""); err != nil || len(names) > 0 {
+		if names, err := storetest.List(t.Context(), start(t, c), ""); err != nil || len(names) > 0 {
 			t.Errorf("%q, %v", names, err)
 		}
 	}
@@ -197,7 +147,7 @@ func TestMoreObjectsThanFitAPageAreListedAndDeleted(t *testing.T) {
 		b.Put("main/"+name, nil)
 	}
 	slices.Sort(names)
-	got, err := list(t.Context(), s, "base/a/")
+	got, err := storetest.List(t.Context(), s, "base/a/")
 	if err != nil {
 		t.Fatal(err)
 	}

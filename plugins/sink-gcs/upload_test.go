@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/barman-go/barman/sdk"
+	"github.com/barman-go/barman/test/storetest"
 )
 
 // sessions is a store that keeps to Google's description of resumable uploads where
@@ -85,7 +86,7 @@ func (s *sessions) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestAnUploadGoesOnWhereTheStoreStopped(t *testing.T) {
-	content := random(3*partSize + 17)
+	content := storetest.Random(3*partSize + 17)
 	for what, befall := range map[string]func(int) (int, bool){
 		"everything goes well":                 nil,
 		"a part of each chunk is taken":        func(int) (int, bool) { return chunkUnit / 2, false },
@@ -98,7 +99,7 @@ func TestAnUploadGoesOnWhereTheStoreStopped(t *testing.T) {
 		server := httptest.NewServer(store)
 		t.Setenv("STORAGE_EMULATOR_HOST", strings.TrimPrefix(server.URL, "http://"))
 		s := start(t, Config{URL: "gs://backups", PartSize: partSize})
-		if err := put(t.Context(), s, "base/a/data/base.tar", content); err != nil {
+		if err := storetest.Put(t.Context(), s, "base/a/data/base.tar", content); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}
 		if !store.complete || !bytes.Equal(store.taken, content) {
@@ -119,7 +120,7 @@ func TestAnUploadThatTheStoreHasForgottenFails(t *testing.T) {
 	defer server.Close()
 	t.Setenv("STORAGE_EMULATOR_HOST", strings.TrimPrefix(server.URL, "http://"))
 	s := start(t, Config{URL: "gs://backups", PartSize: partSize})
-	wantKind(t, "put", put(t.Context(), s, "base/a/data/base.tar", random(2*partSize)), sdk.NotFound, "forgotten")
+	storetest.WantKind(t, "put", storetest.Put(t.Context(), s, "base/a/data/base.tar", storetest.Random(2*partSize)), sdk.NotFound, "forgotten")
 }
 
 func TestEndpoints(t *testing.T) {

@@ -31,10 +31,10 @@ func TestAMistakeIsExplainedAtOnce(t *testing.T) {
 		c := configure(b)
 		tc.change(&c)
 		s := start(t, c)
-		_, err := list(t.Context(), s, "")
+		_, err := storetest.List(t.Context(), s, "")
 		wantKind(t, what+", list", err, tc.kind, tc.words...)
-		wantKind(t, what+", put", put(t.Context(), s, "base/a/backup.info", []byte("x")), tc.kind, tc.words...)
-		_, err = get(t.Context(), s, segment)
+		wantKind(t, what+", put", storetest.Put(t.Context(), s, "base/a/backup.info", []byte("x")), tc.kind, tc.words...)
+		_, err = storetest.Get(t.Context(), s, segment)
 		wantKind(t, what+", get", err, tc.kind, tc.words...)
 	}
 }
@@ -49,33 +49,33 @@ func TestWhatTheStoreRefusesIsExplainedAtOnce(t *testing.T) {
 		"ExpiredToken": {400, "expired"}, "RequestTimeTooSkewed": {403, "clock"}, "AccessDenied": {403, "s3:PutObject"},
 	} {
 		proxy.Fail(storetest.Fault{Does: storetest.Answer(tc.status, code)})
-		wantKind(t, code, put(t.Context(), s, "base/a/backup.info", []byte("x")), sdk.Denied, tc.words)
+		wantKind(t, code, storetest.Put(t.Context(), s, "base/a/backup.info", []byte("x")), sdk.Denied, tc.words)
 		proxy.Heal()
 	}
 }
 
 func TestAMissingPermissionIsDenied(t *testing.T) {
 	b := storetest.NewS3(t)
-	if err := put(t.Context(), start(t, configure(b)), "base/a/backup.info", []byte("x")); err != nil {
+	if err := storetest.Put(t.Context(), start(t, configure(b)), "base/a/backup.info", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	policy := func(actions string) string {
 		return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[%s],"Resource":["arn:aws:s3:::*"]}]}`, actions)
 	}
 	reader := start(t, configure(b.Restricted(policy(`"s3:GetObject"`))))
-	_, err := list(t.Context(), reader, "")
+	_, err := storetest.List(t.Context(), reader, "")
 	wantKind(t, "list", err, sdk.Denied, "s3:ListBucket")
-	wantKind(t, "put", put(t.Context(), reader, "base/a/data/base.tar", []byte("x")), sdk.Denied, "s3:PutObject")
-	wantKind(t, "put in parts", put(t.Context(), reader, "base/a/data/base.tar", random(minPart+1)), sdk.Denied, "s3:PutObject")
+	wantKind(t, "put", storetest.Put(t.Context(), reader, "base/a/data/base.tar", []byte("x")), sdk.Denied, "s3:PutObject")
+	wantKind(t, "put in parts", storetest.Put(t.Context(), reader, "base/a/data/base.tar", storetest.Random(minPart+1)), sdk.Denied, "s3:PutObject")
 	wantKind(t, "delete", reader.Delete(t.Context(), []string{"base/a/backup.info"}), sdk.Denied, "s3:DeleteObject")
-	if got, err := get(t.Context(), reader, "base/a/backup.info"); err != nil || string(got) != "x" {
+	if got, err := storetest.Get(t.Context(), reader, "base/a/backup.info"); err != nil || string(got) != "x" {
 		t.Errorf("%q, %v", got, err)
 	}
 	writer := start(t, configure(b.Restricted(policy(`"s3:PutObject","s3:AbortMultipartUpload"`))))
-	_, err = get(t.Context(), writer, "base/a/backup.info")
+	_, err = storetest.Get(t.Context(), writer, "base/a/backup.info")
 	wantKind(t, "get", err, sdk.Denied, "s3:GetObject")
 	// Looking for old uploads needs a permission that is not worth failing for.
-	if err := put(t.Context(), writer, "base/a/data/base.tar", random(minPart+1)); err != nil {
+	if err := storetest.Put(t.Context(), writer, "base/a/data/base.tar", storetest.Random(minPart+1)); err != nil {
 		t.Error(err)
 	}
 }
@@ -86,7 +86,7 @@ func TestFaultsThatPassAreSurvived(t *testing.T) {
 	c := configure(b)
 	c.ReadTimeout = time.Second
 	s := start(t, c)
-	small, large := random(100_000), random(3*minPart+17)
+	small, large := storetest.Random(100_000), storetest.Random(3*minPart+17)
 	for what, fault := range map[string]storetest.Fault{
 		"500":                          {Times: 2, Does: storetest.Answer(500, "InternalError")},
 		"503":                          {Times: 3, Does: storetest.Answer(503, "SlowDown")},
@@ -103,15 +103,15 @@ func TestFaultsThatPassAreSurvived(t *testing.T) {
 	} {
 		proxy.Fail(fault)
 		for name, content := range map[string][]byte{"base/a/backup.info": small, "base/a/data/base.tar": large} {
-			if err := put(t.Context(), s, name, content); err != nil {
+			if err := storetest.Put(t.Context(), s, name, content); err != nil {
 				t.Errorf("%s: store %s: %v", what, name, err)
 				continue
 			}
-			if got, err := get(t.Context(), s, name); err != nil || !bytes.Equal(got, content) {
+			if got, err := storetest.Get(t.Context(), s, name); err != nil || !bytes.Equal(got, content) {
 				t.Errorf("%s: %s comes back with %d bytes (%v)", what, name, len(got), err)
 			}
 		}
-		if names, err := list(t.Context(), s, "base/"); err != nil || len(names) != 2 {
+		if names, err := storetest.List(t.Context(), s, "base/"); err != nil || len(names) != 2 {
 			t.Errorf("%s: %q (%v)", what, names, err)
 		}
 		if err := s.Delete(t.Context(), []string{"base/a/backup.info", "base/a/data/base.tar"}); err != nil {
@@ -134,19 +134,19 @@ func TestAStoreThatStaysAwayIsGivenUp(t *testing.T) {
 	c.Patience = time.Second
 	s := start(t, c)
 	proxy.Fail(storetest.Fault{Does: storetest.Reset})
-	wantKind(t, "put", put(t.Context(), s, segment, []byte("x")), sdk.Unavailable, keyOf)
-	_, err := get(t.Context(), s, segment)
+	wantKind(t, "put", storetest.Put(t.Context(), s, segment, []byte("x")), sdk.Unavailable, keyOf)
+	_, err := storetest.Get(t.Context(), s, segment)
 	wantKind(t, "get", err, sdk.Unavailable, keyOf)
-	_, err = list(t.Context(), s, "")
+	_, err = storetest.List(t.Context(), s, "")
 	wantKind(t, "list", err, sdk.Unavailable, b.URL)
 }
 
 func TestWhatIsMissingIsNotAskedForAgain(t *testing.T) {
 	b, proxy := storetest.NewProxy(t, storetest.NewS3(t))
 	s := start(t, configure(b))
-	_, err := get(t.Context(), s, segment)
+	_, err := storetest.Get(t.Context(), s, segment)
 	wantKind(t, "segment", err, sdk.NotFound, segment)
-	_, err = get(t.Context(), s, "base/a/backup.info")
+	_, err = storetest.Get(t.Context(), s, "base/a/backup.info")
 	wantKind(t, "backup.info", err, sdk.NotFound, "base/a/backup.info")
 	if n := len(proxy.Requests()); n != 2 {
 		t.Errorf("%d requests", n)
@@ -157,11 +157,11 @@ func TestADamagedObjectIsAnError(t *testing.T) {
 	b, proxy := storetest.NewProxy(t, storetest.NewS3(t))
 	s := start(t, configure(b))
 	for name, size := range map[string]int{"base/a/backup.info": 100_000, "base/a/data/base.tar": 20 << 20} {
-		if err := put(t.Context(), s, name, random(size)); err != nil {
+		if err := storetest.Put(t.Context(), s, name, storetest.Random(size)); err != nil {
 			t.Fatal(err)
 		}
 		proxy.Fail(storetest.Fault{Method: http.MethodGet, Times: 1, Does: storetest.Flip(50_000)})
-		_, err := get(t.Context(), s, name)
+		_, err := storetest.Get(t.Context(), s, name)
 		wantKind(t, name, err, sdk.Corrupt, "damaged")
 		proxy.Heal()
 	}
@@ -170,11 +170,11 @@ func TestADamagedObjectIsAnError(t *testing.T) {
 func TestAnObjectThatIsReplacedWhileItIsReadIsAnError(t *testing.T) {
 	b, proxy := storetest.NewProxy(t, storetest.NewS3(t))
 	s := start(t, configure(b))
-	if err := put(t.Context(), s, "base/a/data/base.tar", random(60<<20)); err != nil {
+	if err := storetest.Put(t.Context(), s, "base/a/data/base.tar", storetest.Random(60<<20)); err != nil {
 		t.Fatal(err)
 	}
 	// MinIO replaces an object once nobody is in the middle of reading it.
-	proxy.Fail(storetest.Fault{Method: http.MethodGet, Skip: 2, Times: 1, Does: storetest.Then(func() { b.Put("main/base/a/data.tar", random(1000)) })})
+	proxy.Fail(storetest.Fault{Method: http.MethodGet, Skip: 2, Times: 1, Does: storetest.Then(func() { b.Put("main/base/a/data.tar", storetest.Random(1000)) })})
 	_, r, err := s.Get(t.Context(), "base/a/data/base.tar")
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +198,7 @@ func TestAnUploadThatFailsLeavesNothing(t *testing.T) {
 		"the source fails": {failing{func() error { return broken }}, sdk.Unknown},
 		"cancelled":        {failing{func() error { cancel(); return ctx.Err() }}, sdk.Cancelled},
 	} {
-		r := io.MultiReader(bytes.NewReader(random(2*minPart)), tc.tail)
+		r := io.MultiReader(bytes.NewReader(storetest.Random(2*minPart)), tc.tail)
 		_, err := s.Put(ctx, sdk.Object{Name: "base/a/data/base.tar", Size: sdk.SizeUnknown}, r)
 		if err == nil || sdk.KindOf(err) != tc.kind {
 			t.Errorf("%s: %v", what, err)
@@ -217,7 +217,7 @@ func TestTwoWritersOfOneNameDoNotOverwriteEachOther(t *testing.T) {
 	b, proxy := storetest.NewProxy(t, storetest.NewS3(t))
 	s := start(t, configure(b))
 	for _, size := range []int{100, minPart + 100} {
-		content, name, key := random(size), fmt.Sprintf("base/%d/data/base.tar", size), fmt.Sprintf("main/base/%d/data.tar", size)
+		content, name, key := storetest.Random(size), fmt.Sprintf("base/%d/data/base.tar", size), fmt.Sprintf("main/base/%d/data.tar", size)
 		// The other one is quicker by a moment.
 		method := http.MethodPut
 		skip := 0
@@ -225,7 +225,7 @@ func TestTwoWritersOfOneNameDoNotOverwriteEachOther(t *testing.T) {
 			method, skip = http.MethodPost, 1
 		}
 		proxy.Fail(storetest.Fault{Method: method, Skip: skip, Times: 1, Does: storetest.Then(func() { b.Put(key, []byte("the other")) })})
-		wantKind(t, name, put(t.Context(), s, name, content), sdk.Exists, key)
+		wantKind(t, name, storetest.Put(t.Context(), s, name, content), sdk.Exists, key)
 		if got := b.Read(key); string(got) != "the other" {
 			t.Errorf("%s was overwritten", key)
 		}
@@ -239,7 +239,7 @@ func TestTwoWritersOfOneNameDoNotOverwriteEachOther(t *testing.T) {
 func TestAStoreThatWantsMD5GetsIt(t *testing.T) {
 	b, proxy := storetest.NewProxy(t, storetest.NewS3(t))
 	s := start(t, configure(b))
-	if err := put(t.Context(), s, "base/a/backup.info", []byte("x")); err != nil {
+	if err := storetest.Put(t.Context(), s, "base/a/backup.info", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	proxy.Fail(storetest.Fault{Method: http.MethodPost, Query: "delete", Times: 1, Does: storetest.Answer(400, "MissingContentMD5")})
@@ -269,14 +269,14 @@ func TestAStoreThatKnowsNoConditionsOrChecksumsIsServedWithout(t *testing.T) {
 		}
 		proxy.Fail(storetest.Fault{Method: http.MethodPut, Does: refuse})
 		proxy.Fail(storetest.Fault{Method: http.MethodPost, Does: refuse})
-		content := random(size)
-		if err := put(t.Context(), s, "base/a/data/base.tar", content); err != nil {
+		content := storetest.Random(size)
+		if err := storetest.Put(t.Context(), s, "base/a/data/base.tar", content); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := get(t.Context(), s, "base/a/data/base.tar"); err != nil || !bytes.Equal(got, content) {
+		if got, err := storetest.Get(t.Context(), s, "base/a/data/base.tar"); err != nil || !bytes.Equal(got, content) {
 			t.Errorf("%d bytes come back (%v)", len(got), err)
 		}
-		wantKind(t, "again", put(t.Context(), s, "base/a/data/base.tar", content), sdk.Exists)
+		wantKind(t, "again", storetest.Put(t.Context(), s, "base/a/data/base.tar", content), sdk.Exists)
 		for _, r := range proxy.Requests() {
 			if r.Method == http.MethodPut && r.Header.Get("X-Amz-Checksum-Crc32c") == "" && r.Header.Get("X-Amz-Content-Sha256") == "UNSIGNED-PAYLOAD" {
 				t.Errorf("nothing protects the bytes of %s %s", r.Method, r.Path)
@@ -289,7 +289,7 @@ func TestSettingsThatMakeNoSenseAreNotTriedForLong(t *testing.T) {
 	c := Config{URL: "s3://bucket", Endpoint: "http://127.0.0.1:1/%zz", AccessKeyID: "a", SecretAccessKey: "b"}
 	s, err := open(t.Context(), sdk.Server{Name: "main"}, &c)
 	if err == nil {
-		_, err = list(t.Context(), s, "")
+		_, err = storetest.List(t.Context(), s, "")
 	}
 	wantKind(t, "list", err, sdk.Invalid)
 }
@@ -310,10 +310,10 @@ func TestTheRegionIsTakenFromTheStoreUnlessItIsSet(t *testing.T) {
 	}))
 	defer store.Close()
 	c := Config{URL: "s3://bucket", Endpoint: store.URL, AccessKeyID: "a", SecretAccessKey: "b"}
-	if names, err := list(t.Context(), start(t, c), ""); err != nil || len(names) > 0 {
+	if names, err := storetest.List(t.Context(), start(t, c), ""); err != nil || len(names) > 0 {
 		t.Errorf("%q, %v", names, err)
 	}
 	c.Region = "us-west-2"
-	_, err := list(t.Context(), start(t, c), "")
+	_, err := storetest.List(t.Context(), start(t, c), "")
 	wantKind(t, "another region", err, sdk.Invalid, "eu-west-3")
 }

@@ -2,12 +2,8 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"hash/crc32"
-	"io"
 	"maps"
-	"math/rand/v2"
 	"path"
 	"slices"
 	"strings"
@@ -41,50 +37,11 @@ func start(t *testing.T, c Config) sdk.Sink {
 	return s
 }
 
-// random are bytes that are the same in each run.
-func random(size int) []byte {
-	b := make([]byte, size)
-	source := rand.NewChaCha8([32]byte{1})
-	_, _ = source.Read(b) // never fails
-	return b
-}
-
-func put(ctx context.Context, s sdk.Sink, name string, content []byte) error {
-	_, err := s.Put(ctx, sdk.Object{Name: name, Size: sdk.SizeUnknown}, bytes.NewReader(content))
-	return err
-}
-
-func get(ctx context.Context, s sdk.Sink, name string) ([]byte, error) {
-	_, r, err := s.Get(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	b, err := io.ReadAll(r)
-	return b, errors.Join(err, r.Close())
-}
-
-func list(ctx context.Context, s sdk.Sink, prefix string) (names []string, err error) {
-	for o, err := range s.List(ctx, prefix) {
-		if err != nil {
-			return names, err
-		}
-		names = append(names, o.Name)
-	}
-	return names, nil
-}
-
+// wantKind is storetest.WantKind for an error that must not show the secret key either.
 func wantKind(t *testing.T, what string, err error, kind sdk.ErrorKind, words ...string) {
 	t.Helper()
-	if sdk.KindOf(err) != kind || err == nil {
-		t.Errorf("%s: an error of kind %s instead of %s: %v", what, sdk.KindOf(err), kind, err)
-		return
-	}
-	for _, word := range words {
-		if !strings.Contains(err.Error(), word) {
-			t.Errorf("%s: the error does not mention %q: %v", what, word, err)
-		}
-	}
-	if strings.Contains(err.Error(), "secret-key") {
+	storetest.WantKind(t, what, err, kind, words...)
+	if err != nil && strings.Contains(err.Error(), "secret-key") {
 		t.Errorf("%s: the error shows a secret: %v", what, err)
 	}
 }
@@ -98,11 +55,11 @@ func TestObjectsHaveTheKeysOfPythonBarman(t *testing.T) {
 	b := storetest.NewS3(t)
 	s := start(t, configure(b))
 	for _, name := range []string{"base/20260102T030405/data/base.tar.gz", "base/20260102T030405/data/16400.tar", "base/20260102T030405/backup.info", "wals/00000002.history"} {
-		if err := put(t.Context(), s, name, []byte(name)); err != nil {
+		if err := storetest.Put(t.Context(), s, name, []byte(name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := put(t.Context(), s, segment, []byte("\x28\xb5\x2f\xfd and so on")); err != nil {
+	if err := storetest.Put(t.Context(), s, segment, []byte("\x28\xb5\x2f\xfd and so on")); err != nil {
 		t.Fatal(err)
 	}
 	b.Put("main/base/20260102T030405/annotations/keep", []byte("full"))
@@ -114,7 +71,7 @@ func TestObjectsHaveTheKeysOfPythonBarman(t *testing.T) {
 			t.Errorf("there is no %s in %q", key, keys)
 		}
 	}
-	names, err := list(t.Context(), s, "")
+	names, err := storetest.List(t.Context(), s, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,13 +81,13 @@ func TestObjectsHaveTheKeysOfPythonBarman(t *testing.T) {
 	}, names); diff != "" {
 		t.Error(diff)
 	}
-	if kept, err := get(t.Context(), s, "base/20260102T030405/annotations/keep"); err != nil || string(kept) != "full" {
+	if kept, err := storetest.Get(t.Context(), s, "base/20260102T030405/annotations/keep"); err != nil || string(kept) != "full" {
 		t.Errorf("%q, %v", kept, err)
 	}
 	if err := s.Delete(t.Context(), names); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := list(t.Context(), s, ""); err != nil || len(left) > 0 {
+	if left, err := storetest.List(t.Context(), s, ""); err != nil || len(left) > 0 {
 		t.Errorf("%q are left (%v)", left, err)
 	}
 	if len(b.Keys("main/base/20260102T030405/data/")) != 1 {
@@ -146,13 +103,13 @@ func TestAnAnnotationIsDeletedWhereADoubleSlashIsNoOtherObject(t *testing.T) {
 	c.URL += "/prefix"
 	s := start(t, c)
 	const keep = "base/20260102T030405/annotations/keep"
-	if err := put(t.Context(), s, keep, []byte("full")); err != nil {
+	if err := storetest.Put(t.Context(), s, keep, []byte("full")); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Delete(t.Context(), []string{keep}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := get(t.Context(), s, keep)
+	_, err := storetest.Get(t.Context(), s, keep)
 	wantKind(t, "an annotation that was deleted", err, sdk.NotFound)
 }
 
@@ -161,8 +118,8 @@ func TestASegmentIsArchivedOnceWhateverItIsCompressedWith(t *testing.T) {
 	s := start(t, configure(b))
 	b.Put(keyOf+".gz", []byte("of Python"))
 	b.Put(keyOf+".partial", []byte("partial"))
-	wantKind(t, "another codec", put(t.Context(), s, segment, []byte("plain")), sdk.Exists, segment, ".gz")
-	if got, err := get(t.Context(), s, segment); err != nil || string(got) != "of Python" {
+	wantKind(t, "another codec", storetest.Put(t.Context(), s, segment, []byte("plain")), sdk.Exists, segment, ".gz")
+	if got, err := storetest.Get(t.Context(), s, segment); err != nil || string(got) != "of Python" {
 		t.Errorf("%q, %v", got, err)
 	}
 	if _, err := s.Put(t.Context(), sdk.Object{Name: segment, Size: sdk.SizeUnknown, Replace: true}, strings.NewReader("new")); err != nil {
@@ -188,25 +145,25 @@ func TestRequestsAreAsFewAsCanBe(t *testing.T) {
 	}
 	c.PartSize, c.SinglePutSize = defaults.PartSize, defaults.SinglePutSize
 	s := start(t, c)
-	large := random(40 << 20)
+	large := storetest.Random(40 << 20)
 	for _, step := range []struct {
 		what string
 		do   func() error
 		want map[string]int
 	}{
-		{"store a small object", func() error { return put(t.Context(), s, "base/a/backup.info", []byte("x")) }, map[string]int{"PUT": 1}},
-		{"archive a segment", func() error { return put(t.Context(), s, segment, large[:16<<20]) }, map[string]int{"GET": 1, "PUT": 1}},
-		{"restore a segment", func() error { _, err := get(t.Context(), s, segment); return err }, map[string]int{"GET": 2 + 1}},
-		{"store 40 MiB, and look for old uploads once", func() error { return put(t.Context(), s, "base/a/data/base.tar", large) }, map[string]int{"POST": 2, "PUT": 3, "GET": 1}},
-		{"store 40 MiB more", func() error { return put(t.Context(), s, "base/a/data/1.tar", large) }, map[string]int{"POST": 2, "PUT": 3}},
+		{"store a small object", func() error { return storetest.Put(t.Context(), s, "base/a/backup.info", []byte("x")) }, map[string]int{"PUT": 1}},
+		{"archive a segment", func() error { return storetest.Put(t.Context(), s, segment, large[:16<<20]) }, map[string]int{"GET": 1, "PUT": 1}},
+		{"restore a segment", func() error { _, err := storetest.Get(t.Context(), s, segment); return err }, map[string]int{"GET": 2 + 1}},
+		{"store 40 MiB, and look for old uploads once", func() error { return storetest.Put(t.Context(), s, "base/a/data/base.tar", large) }, map[string]int{"POST": 2, "PUT": 3, "GET": 1}},
+		{"store 40 MiB more", func() error { return storetest.Put(t.Context(), s, "base/a/data/1.tar", large) }, map[string]int{"POST": 2, "PUT": 3}},
 		{"read 40 MiB", func() error {
-			got, err := get(t.Context(), s, "base/a/data/base.tar")
+			got, err := storetest.Get(t.Context(), s, "base/a/data/base.tar")
 			if !bytes.Equal(got, large) {
 				t.Error("other bytes came back")
 			}
 			return err
 		}, map[string]int{"GET": 5}},
-		{"list", func() error { _, err := list(t.Context(), s, "wals/"); return err }, map[string]int{"GET": 1}},
+		{"list", func() error { _, err := storetest.List(t.Context(), s, "wals/"); return err }, map[string]int{"GET": 1}},
 		{"delete a backup", func() error {
 			return s.Delete(t.Context(), []string{"base/a/backup.info", "base/a/data/base.tar", "base/a/data/1.tar"})
 		}, map[string]int{"POST": 1}},
@@ -231,11 +188,11 @@ func TestObjectsAreStoredAsTheSettingsSay(t *testing.T) {
 	for name, tags := range map[string]map[string]string{
 		"base/a/backup.info": c.Tags, "base/a/data/base.tar": c.Tags, "wals/00000002.history": c.HistoryTags,
 	} {
-		content := random(100)
+		content := storetest.Random(100)
 		if strings.HasSuffix(name, ".tar") {
-			content = random(minPart + 1)
+			content = storetest.Random(minPart + 1)
 		}
-		if err := put(t.Context(), s, name, content); err != nil {
+		if err := storetest.Put(t.Context(), s, name, content); err != nil {
 			t.Fatal(err)
 		}
 		key := "main/" + strings.Replace(name, "data/base.tar", "data.tar", 1)
@@ -243,7 +200,7 @@ func TestObjectsAreStoredAsTheSettingsSay(t *testing.T) {
 		if got.StorageClass != c.StorageClass || got.Encryption != "aws:kms" || !strings.HasSuffix(got.KMSKey, storetest.KMSKey) || !maps.Equal(got.Tags, tags) {
 			t.Errorf("%s: %+v", key, got)
 		}
-		if back, err := get(t.Context(), s, name); err != nil || !bytes.Equal(back, content) {
+		if back, err := storetest.Get(t.Context(), s, name); err != nil || !bytes.Equal(back, content) {
 			t.Errorf("%s does not come back: %v", name, err)
 		}
 	}
@@ -253,18 +210,18 @@ func TestABucketIsCreatedIfThatIsWanted(t *testing.T) {
 	b := storetest.NewS3(t)
 	c := configure(b)
 	c.URL = b.URL + "-new"
-	_, err := list(t.Context(), start(t, c), "")
+	_, err := storetest.List(t.Context(), start(t, c), "")
 	wantKind(t, "list", err, sdk.NotFound, b.Name+"-new", "create the bucket")
-	_, err = get(t.Context(), start(t, c), segment)
+	_, err = storetest.Get(t.Context(), start(t, c), segment)
 	wantKind(t, "a missing bucket proves nothing of a segment", err, sdk.Invalid, b.Name+"-new")
-	wantKind(t, "put", put(t.Context(), start(t, c), "x", nil), sdk.Invalid, b.Name+"-new")
+	wantKind(t, "put", storetest.Put(t.Context(), start(t, c), "x", nil), sdk.Invalid, b.Name+"-new")
 	c.CreateBucket = true
 	for range 2 {
-		if names, err := list(t.Context(), start(t, c), ""); err != nil || len(names) > 0 {
+		if names, err := storetest.List(t.Context(), start(t, c), ""); err != nil || len(names) > 0 {
 			t.Errorf("%q, %v", names, err)
 		}
 	}
-	if err := put(t.Context(), start(t, c), "x", nil); err != nil {
+	if err := storetest.Put(t.Context(), start(t, c), "x", nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -285,16 +242,16 @@ func TestNothingOfALockedBackupIsDeleted(t *testing.T) {
 	open := start(t, c)
 	for name, lock := range map[string]ObjectLock{"base/a/data/base.tar": {Mode: "GOVERNANCE", RetainDays: 1}, "base/b/data/base.tar": {LegalHold: true}} {
 		c.ObjectLock = &lock
-		if err := put(t.Context(), start(t, c), name, random(minPart+1)); err != nil {
+		if err := storetest.Put(t.Context(), start(t, c), name, storetest.Random(minPart+1)); err != nil {
 			t.Fatal(err)
 		}
 		free := path.Dir(name) + "/1.tar"
-		if err := put(t.Context(), open, free, []byte("x")); err != nil {
+		if err := storetest.Put(t.Context(), open, free, []byte("x")); err != nil {
 			t.Fatal(err)
 		}
 		wantKind(t, name, open.Delete(t.Context(), []string{free, name}), sdk.Denied, "nothing was deleted")
 		for _, kept := range []string{free, name} {
-			if _, err := get(t.Context(), open, kept); err != nil {
+			if _, err := storetest.Get(t.Context(), open, kept); err != nil {
 				t.Errorf("%s: %v", kept, err)
 			}
 		}
@@ -305,7 +262,7 @@ func TestTheReceiptHasTheChecksumOfWhatWasStored(t *testing.T) {
 	b := storetest.NewS3(t)
 	s := start(t, configure(b))
 	for _, size := range []int{0, 1, minPart, minPart + 1, 3 * minPart} {
-		content := random(size)
+		content := storetest.Random(size)
 		receipt, err := s.Put(t.Context(), sdk.Object{Name: "a", Size: sdk.SizeUnknown, Replace: true}, bytes.NewReader(content))
 		if err != nil {
 			t.Fatal(err)
