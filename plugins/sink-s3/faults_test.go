@@ -189,16 +189,16 @@ func TestAnObjectThatIsReplacedWhileItIsReadIsAnError(t *testing.T) {
 func TestAnUploadThatFailsLeavesNothing(t *testing.T) {
 	b := storetest.NewS3(t)
 	s := start(t, configure(b))
-	ctx, cancel := context.WithCancel(t.Context())
 	broken := errors.New("the source broke")
 	for what, tc := range map[string]struct {
-		tail io.Reader
+		fail func(cancel func()) error
 		kind sdk.ErrorKind
 	}{
-		"the source fails": {failing{func() error { return broken }}, sdk.Unknown},
-		"cancelled":        {failing{func() error { cancel(); return ctx.Err() }}, sdk.Cancelled},
+		"the source fails": {func(func()) error { return broken }, sdk.Unknown},
+		"cancelled":        {func(cancel func()) error { cancel(); return context.Canceled }, sdk.Cancelled},
 	} {
-		r := io.MultiReader(bytes.NewReader(storetest.Random(2*minPart)), tc.tail)
+		ctx, cancel := context.WithCancel(t.Context())
+		r := io.MultiReader(bytes.NewReader(storetest.Random(2*minPart)), failing{func() error { return tc.fail(cancel) }})
 		_, err := s.Put(ctx, sdk.Object{Name: "base/a/data/base.tar", Size: sdk.SizeUnknown}, r)
 		if err == nil || sdk.KindOf(err) != tc.kind {
 			t.Errorf("%s: %v", what, err)
@@ -206,6 +206,7 @@ func TestAnUploadThatFailsLeavesNothing(t *testing.T) {
 		if keys, uploads := b.Keys(""), b.Uploads(); len(keys)+len(uploads) > 0 {
 			t.Errorf("%s: %q and %q are left", what, keys, uploads)
 		}
+		cancel()
 	}
 }
 
